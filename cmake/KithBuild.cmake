@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+# Compiler settings of our own code and the function that makes a module.
+include_guard(GLOBAL)
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(OpenSSL 3 REQUIRED)
+pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
+
+add_library(kith_flags INTERFACE)
+target_include_directories(kith_flags INTERFACE "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/src")
+target_compile_options(kith_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion
+                                            -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-qual -Wformat=2>)
+if(PROJECT_IS_TOP_LEVEL)
+  target_compile_options(kith_flags INTERFACE -Werror)
+endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # gcc 12 reports these wrongly inside its own std::vector and std::variant at -O2 (gcc bugs 105562, 107852).
+  target_compile_options(kith_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-stringop-overflow -Wno-array-bounds -Wno-maybe-uninitialized
+                                              -Wno-stringop-overread -Wno-restrict>)
+endif()
+foreach(sanitizer IN LISTS KITH_SANITIZE)
+  target_compile_options(kith_flags INTERFACE -fsanitize=${sanitizer} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(kith_flags INTERFACE -fsanitize=${sanitizer})
+endforeach()
+if(KITH_COVERAGE)
+  target_compile_options(kith_flags INTERFACE --coverage -fprofile-update=atomic)
+  target_link_options(kith_flags INTERFACE --coverage)
+endif()
+
+# kith_module(<name> [USES <module>...] [LINKS <target>...])
+# Builds src/<name>/*.cpp as kith_<name>. USES names modules of the table in tools/edges.txt.
+function(kith_module name)
+  cmake_parse_arguments(ARG "" "" "USES;LINKS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${name}/*.cpp" "${PROJECT_SOURCE_DIR}/src/${name}/*/*.cpp")
+  if(NOT sources)
+    message(FATAL_ERROR "module ${name} has no source in src/${name}")
+  endif()
+  add_library(kith_${name} STATIC ${sources})
+  list(TRANSFORM ARG_USES PREPEND kith_)
+  target_link_libraries(kith_${name} PUBLIC kith_flags ${ARG_USES} PRIVATE ${ARG_LINKS})
+  set_property(GLOBAL APPEND PROPERTY KITH_MODULES kith_${name})
+endfunction()
