@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// What arrives, and how a message is sent.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "kith/bytes.hpp"
+#include "kith/function.hpp"
+#include "kith/peer_id.hpp"
+#include "kith/time.hpp"
+
+namespace kith {
+inline namespace v0 {
+
+namespace detail {
+class Chunk;                             // the counted memory a message lies in
+struct Origin;                           // peer, channel and path of a lane, counted
+void retain(Chunk*, Origin*) noexcept;   // thread-safe
+void release(Chunk*, Origin*) noexcept;  // thread-safe
+const PeerId& origin_peer(const Origin&) noexcept;
+std::string_view origin_channel(const Origin&) noexcept;
+std::string_view origin_path(const Origin&) noexcept;
+}  // namespace detail
+
+// What a message survives. `durable` comes with the delivery milestone and is refused until then.
+enum class Strength : std::uint8_t {
+    unreliable,  // at most once; dropped when either side is full
+    reliable,    // survives cuts of the link, not the end of either process
+    durable,     // survives crashes and power loss of both sides
+};
+
+enum class Priority : std::uint8_t { low, normal, high, critical };
+
+struct SendOptions {
+    Strength strength = Strength::reliable;
+    Priority priority = Priority::normal;
+    // How long send() may wait for room in the queue. Zero: refuse at once with queue_full.
+    Duration wait{};
+};
+
+// How an accepted message ended.
+struct Receipt {
+    enum class Outcome : std::uint8_t { delivered, sent, failed, unknown };
+    Outcome outcome = Outcome::delivered;
+    Duration after{};  // from acceptance to the answer
+};
+
+// One received message: a slice of counted memory. In a callback it is borrowed and free; a copy keeps the memory (up to
+// 64 KiB for a short text), detach() keeps just the bytes. Copies may be made and dropped on any thread, also after stop().
+class Message {
+public:
+    PeerId from;
+    std::string_view channel;
+    std::string_view path;  // "LAN", "direct": how it came
+    std::uint64_t sequence = 0;
+    bool maybe_repeat = false;  // see docs/delivery.md: the one case in which a reliable message can come twice
+
+    ByteView bytes() const noexcept { return bytes_; }
+    std::string_view text() const noexcept { return as_text(bytes_); }
+    Bytes detach() const { return {bytes_.begin(), bytes_.end()}; }
+
+    Message() = default;
+    Message(const Message& other) noexcept { copy(other); }
+    Message& operator=(const Message& other) noexcept {
+        if (this != &other) {
+            drop();
+            copy(other);
+        }
+        return *this;
+    }
+    ~Message() { drop(); }
+
+    // For the node: a message that borrows from a batch which outlives it.
+    static Message borrow(detail::Chunk* chunk, detail::Origin* origin, ByteView bytes, std::uint64_t sequence, bool repeat) noexcept {
+        Message m;
+        m.from = detail::origin_peer(*origin);
+        m.channel = detail::origin_channel(*origin);
+        m.path = detail::origin_path(*origin);
+        m.sequence = sequence;
+        m.maybe_repeat = repeat;
+        m.bytes_ = bytes;
+        m.chunk_ = chunk;
+        m.origin_ = origin;
+        return m;
+    }
+
+private:
+    void copy(const Message& other) noexcept {
+        from = other.from;
+        channel = other.channel;
+        path = other.path;
+        sequence = other.sequence;
+        maybe_repeat = other.maybe_repeat;
+        bytes_ = other.bytes_;
+        chunk_ = other.chunk_;
+        origin_ = other.origin_;
+        owned_ = origin_ != nullptr;
+        if (owned_) detail::retain(chunk_, origin_);
+    }
+    void drop() noexcept {
+        if (owned_) detail::release(chunk_, origin_);
+        owned_ = false;
+    }
+
+    ByteView bytes_;
+    detail::Chunk* chunk_ = nullptr;
+    detail::Origin* origin_ = nullptr;
+    bool owned_ = false;
+};
+
+}  // namespace v0
+}  // namespace kith

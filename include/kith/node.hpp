@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// The facade: one node, its peers, channels and streams.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kith/bytes.hpp"
+#include "kith/config.hpp"
+#include "kith/error.hpp"
+#include "kith/event.hpp"
+#include "kith/function.hpp"
+#include "kith/message.hpp"
+#include "kith/multiaddr.hpp"
+#include "kith/peer_id.hpp"
+#include "kith/stats.hpp"
+#include "kith/stream.hpp"
+
+namespace kith {
+inline namespace v0 {
+
+struct PingResult {
+    Duration rtt{};
+};
+
+struct PerfResult {
+    std::uint64_t uploaded = 0;    // bytes
+    std::uint64_t downloaded = 0;  // bytes
+    Duration upload_time{};        // until the peer's first byte or end
+    Duration download_time{};
+};
+
+// A (peer, channel) pair for the hot path: send() without looking names up. Copyable, thread-safe; outliving the node is
+// harmless (send says `stopped`).
+class Channel {
+public:
+    Channel() = default;
+    // As Node::send.
+    Status send(ByteView bytes, const SendOptions& options = {});
+    Status send(std::string_view text, const SendOptions& options = {}) { return send(as_bytes(text), options); }
+    // Takes the buffer; 16 KiB and more are not copied.
+    Status send(Bytes&& bytes, const SendOptions& options = {});
+
+    class Impl;
+    explicit Channel(std::shared_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+
+private:
+    std::shared_ptr<Impl> impl_;
+};
+
+// Threads: every member may be called from any thread, also from callbacks. Callbacks never run inside a call of yours and
+// one at a time. Blocking calls (those with Wait) return would_deadlock on the engine's or callback thread. After stop()
+// returned no callback runs. See docs/threading.md.
+class Node {
+public:
+    explicit Node(Config config = {});
+    ~Node();  // stops
+    Node(const Node&) = delete;
+    Node& operator=(const Node&) = delete;
+
+    // Loads or makes the identity, listens, announces. Errors: what the identity or the sockets say; already_started.
+    Status start();
+    // Closes links after what was queued for writing is handed to the system; idempotent; waits for running callbacks
+    // unless called from one.
+    void stop();
+    // Blocks until stop(), SIGINT or SIGTERM. In ThreadMode::polled it polls.
+    void run();
+    // ThreadMode::polled: one turn; waits at most `timeout` for something to do. Returns how much was handled.
+    std::size_t poll(Duration timeout = {});
+    // Config::manual_dispatch: runs waiting callbacks; returns how many. dispatch_fd() is readable while some wait.
+    std::size_t dispatch();
+    int dispatch_fd() const;
+
+    const PeerId& id() const;              // valid after start()
+    const std::string& name() const;
+    std::vector<Multiaddr> addresses() const;  // where we listen, with /p2p/<id>; unspecified addresses are expanded
+    std::vector<PeerInfo> peers() const;
+    Result<PeerInfo> peer(const PeerId& peer) const;  // unknown_peer
+    Stats stats() const;
+
+    // ---- connect
+    // Target: a multiaddr (with or without /p2p/<id>). With an id the link counts only if that key is proved (wrong_peer).
+    Result<PeerId> connect(const Multiaddr& target, const Wait& wait = {});
+    // A peer with known addresses (LAN, identify, add_address). Connected already: at once.
+    Result<PeerId> connect(const PeerId& target, const Wait& wait = {});
+    void async_connect(const Multiaddr& target, Function<void(Result<PeerId>)> done, const Wait& wait = {});
+    void async_connect(const PeerId& target, Function<void(Result<PeerId>)> done, const Wait& wait = {});
+    Status add_address(const Multiaddr& address);  // must end in /p2p/<id>
+    void disconnect(const PeerId& peer);           // closes all links and stops dialling it
+
+    // ---- messages: named channels, whole messages
+    // ok means admitted: kept until the receiver's handler returned, across cuts of the link. Refusals, at once and without
+    // allocation: unknown_peer (neither connected nor an address known), queue_full, too_large, stopped, not_supported.
+    Status send(const PeerId& peer, std::string_view channel, ByteView bytes, const SendOptions& options = {});
+    Status send(const PeerId& peer, std::string_view channel, std::string_view text, const SendOptions& options = {}) {
+        return send(peer, channel, as_bytes(text), options);
+    }
+    // As send, and tells how it ended.
+    void async_send(const PeerId& peer, std::string_view channel, Bytes bytes, Function<void(Result<Receipt>)> done,
+                    const SendOptions& options = {});
+    Result<Receipt> deliver(const PeerId& peer, std::string_view channel, ByteView bytes, const SendOptions& options = {},
+                            const Wait& wait = {});
+    Channel channel(const PeerId& peer, std::string_view name);
+
+    // One handler per channel; a channel without handler keeps its senders waiting (nothing is lost). Returning from the
+    // handler acknowledges. on_messages gets what came together, in order of arrival.
+    void on_message(std::string_view channel, Function<void(const Message&)> handler);
+    void on_messages(std::string_view channel, Function<void(std::span<const Message>)> handler);
+
+    // ---- raw libp2p streams
+    void handle_protocol(std::string_view protocol, Function<void(Stream)> handler);
+    Result<Stream> open_stream(const PeerId& peer, std::string_view protocol, const Wait& wait = {});
+    void async_open_stream(const PeerId& peer, std::string_view protocol, Function<void(Result<Stream>)> done, const Wait& wait = {});
+
+    // ---- protocols every libp2p peer has
+    Result<PingResult> ping(const PeerId& peer, const Wait& wait = {});
+    void async_ping(const PeerId& peer, Function<void(Result<PingResult>)> done, const Wait& wait = {});
+    Result<PerfResult> perf(const PeerId& peer, std::uint64_t upload, std::uint64_t download, const Wait& wait = {});
+
+    // ---- events
+    void on_peer(Function<void(const PeerEvent&)> handler);
+
+    class Impl;
+
+private:
+    std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace v0
+}  // namespace kith
