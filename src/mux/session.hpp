@@ -60,7 +60,7 @@ class Session {
 public:
     static constexpr std::uint8_t levels = 4;
     static constexpr std::uint8_t default_level = 1;
-    static constexpr std::uint32_t patience = 16;  // a lower level waits for at most so many frames of higher ones
+    static constexpr std::uint32_t patience = 16;  // a level that wants to write is passed over by at most about so many frames
 
     Session(Role role, const Config& config);
     Session(Session&&) noexcept = default;
@@ -182,6 +182,7 @@ private:
     void join(Stream& stream);
     void leave(Stream& stream);
     void owe(Stream& stream);
+    void settle(Stream& stream);
     void account_turn(std::uint8_t level) noexcept;
     const TurnList* next_level() const noexcept;
     std::uint16_t opening_flags(Stream& stream);

@@ -65,6 +65,7 @@ public:
         return slot == no_slot ? nullptr : &slots_[slot];
     }
     Stream& at(std::uint32_t slot) noexcept { return slots_[slot]; }
+    const Stream& at(std::uint32_t slot) const noexcept { return slots_[slot]; }
     std::uint32_t slot(const Stream& stream) const noexcept { return static_cast<std::uint32_t>(&stream - slots_.data()); }
 
     // `id` is not 0 and not in the table.

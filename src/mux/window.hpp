@@ -15,7 +15,8 @@ namespace kith::mux {
 // Invariant: credit + unread <= size. The difference is what the application has taken and the peer was not told yet.
 class ReceiveWindow {
 public:
-    explicit ReceiveWindow(std::uint32_t initial = 0) noexcept : size_(initial), credit_(initial) {}
+    ReceiveWindow() noexcept = default;
+    explicit ReceiveWindow(std::uint32_t initial) noexcept : size_(initial), credit_(initial) {}
 
     std::uint32_t size() const noexcept { return size_; }
     std::uint32_t credit() const noexcept { return credit_; }
@@ -56,8 +57,8 @@ public:
     }
 
 private:
-    std::uint32_t size_;
-    std::uint32_t credit_;
+    std::uint32_t size_ = 0;
+    std::uint32_t credit_ = 0;
     std::uint32_t unread_ = 0;
     std::optional<Duration> epoch_;  // begin of the period; unset until the first byte
 };
