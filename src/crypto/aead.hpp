@@ -20,13 +20,15 @@ namespace kith::crypto {
 // context_bytes), which is kept; trim() gives it back, for links that fall idle. No other allocation, ever: a record
 // never fails for want of memory, it is only slower.
 //
+// A moved-from Aead must only be assigned to or destroyed: its key is gone.
+//
 // The caller never uses a nonce twice for sealing with one key, and ends the link when open() says false.
 class Aead {
 public:
     static constexpr std::size_t tag_size = 16;
     static constexpr std::size_t nonce_size = 12;
-    static constexpr std::size_t crossover = 512;       // bytes of text from which the cipher context is the faster way
-    static constexpr std::size_t context_bytes = 1024;  // about, with OpenSSL 3.0
+    static constexpr std::size_t crossover = 128;       // bytes of text from which the cipher context is the faster way
+    static constexpr std::size_t context_bytes = 1056;  // about, with OpenSSL 3.0: three allocations
     using Tag = std::span<std::uint8_t, tag_size>;
     using TagView = std::span<const std::uint8_t, tag_size>;
     using Nonce = std::array<std::uint8_t, nonce_size>;
@@ -60,8 +62,7 @@ private:
         void operator()(void* context) const noexcept;
     };
 
-    bool prepare(const Nonce& nonce, bool sealing) noexcept;
-    bool seal_large(const Nonce& nonce, ByteView ad, ByteView from, MutableBytes to, Tag tag) noexcept;
+    bool prepare(const Nonce& nonce, bool sealing, std::size_t text, std::size_t ad) noexcept;
 
     Secret32 key_;
     std::unique_ptr<void, FreeContext> context_;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // SHA-256 (FIPS 180-4), HMAC (RFC 2104), HKDF (RFC 5869) and the HKDF of the Noise framework (revision 34, section 4.3).
-// Nothing here fails for a reason outside the arguments.
+// Nothing here allocates, and nothing fails for a reason outside the arguments.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 
 #include "crypto/secret.hpp"
@@ -19,23 +18,19 @@ using Digest = std::array<std::uint8_t, 32>;
 
 Digest sha256(ByteView data) noexcept;
 
-// SHA-256 of data that comes in pieces. Small and without allocation until 4 KiB have come in.
+// SHA-256 of data that comes in pieces. A copy continues from the same point. Wiped at the end.
 class Sha256 {
 public:
     Sha256() noexcept;
-    Sha256(Sha256&&) noexcept;
-    Sha256& operator=(Sha256&&) noexcept;
-    Sha256(const Sha256&) = delete;
-    Sha256& operator=(const Sha256&) = delete;
+    Sha256(const Sha256&) noexcept = default;
+    Sha256& operator=(const Sha256&) noexcept = default;
     ~Sha256();
 
     Sha256& update(ByteView data) noexcept;
     Digest finish() noexcept;  // the hash; the object then starts again from nothing
 
 private:
-    struct State;
-    static constexpr std::size_t room = 112;
-    alignas(std::uint64_t) std::byte state_[room];
+    alignas(std::uint64_t) std::array<std::byte, 112> state_;
 };
 
 Digest hmac_sha256(ByteView key, ByteView data) noexcept;
