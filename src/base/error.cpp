@@ -18,7 +18,7 @@ struct Row {
     std::string_view hint;
 };
 
-constexpr std::array rows{
+constexpr std::array<Row, static_cast<std::size_t>(Errc::internal)> rows{
     Row{Errc::invalid_argument, Cause::caller, false, "invalid_argument", "an argument is not valid", "correct the argument"},
     Row{Errc::invalid_multiaddr, Cause::caller, false, "invalid_multiaddr", "not a valid multiaddr",
         "write it like /ip4/192.0.2.1/tcp/4001"},
