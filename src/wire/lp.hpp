@@ -32,7 +32,7 @@ public:
     State feed(ByteView& in);
 
     ByteView message() const noexcept { return message_; }
-    bool midway() const noexcept { return prefix_size_ != 0; }  // inside a message: an end of the stream here truncates it
+    bool midway() const noexcept { return have_length_ || prefix_size_ != 0; }  // inside a message: an end of the stream here truncates it
     std::size_t buffered() const noexcept { return buffer_.size(); }
 
 private:
