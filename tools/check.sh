@@ -19,7 +19,12 @@ part() {
 format() {
   local files
   mapfile -d '' -t files < <(git ls-files -z -- '*.hpp' '*.cpp' '*.h' '*.c')
-  clang-format-19 --dry-run -Werror "${files[@]}" || { echo "format: run clang-format-19 -i on the files above"; return 1; }
+  local faults  # one line per file is enough: the tool mends all of it
+  faults=$(clang-format-19 --dry-run --ferror-limit=1 "${files[@]}" 2>&1 | grep -E '^[^ ].*:[0-9]+:[0-9]+: (warning|error)' | sort -u -t: -k1,1)
+  if [ -n "$faults" ]; then
+    sed -E 's/^([^:]*:[0-9]+).*/\1: not formatted; run clang-format-19 -i on this file/' <<<"$faults"
+    return 1
+  fi
   echo "format: ok (${#files[@]} files)"
 }
 

@@ -18,6 +18,7 @@ import time
 from house import House
 
 TIDY = "clang-tidy-19"
+NOISE = r"^\d+ warnings?( and \d+ errors?)? (generated|treated)|^Error while processing|^Found compiler error"
 
 house = House("tidy", __doc__)
 house.parser.add_argument("--build", default="build/dev")
@@ -57,6 +58,11 @@ def headers_by_object():
     return found
 
 
+def object_of(entry):
+    match = re.search(r" -o (\S+)", entry["command"])
+    return match[1] if match else ""
+
+
 def key_of(entry, deps):
     if not deps:
         return None
@@ -66,7 +72,7 @@ def key_of(entry, deps):
 
 def look(entry):
     name = str(pathlib.Path(entry["file"]).relative_to(house.root))
-    key = key_of(entry, deps_of.get(entry["output"]))
+    key = key_of(entry, deps_of.get(object_of(entry)))
     marker = cache / hashlib.sha256(name.encode()).hexdigest()
     if key and marker.is_file() and marker.read_text() == key:
         return name, None, "", 0.0
@@ -96,7 +102,7 @@ for entry in json.loads(database.read_text()):
         if name in tracked and name.startswith(("src/", "apps/")):
             entries.setdefault(name, entry)
 
-fresh, slowest = 0, (0.0, "")
+fresh, slowest, told = 0, (0.0, ""), set()
 with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
     for name, code, output, seconds in pool.map(look, entries.values()):
         if code is None:
@@ -104,7 +110,12 @@ with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         fresh += 1
         slowest = max(slowest, (seconds, name))
         if code != 0:
-            faults = [line for line in output.splitlines() if line.strip() and "warnings treated as errors" not in line]
-            house.say(f"{name}:1", "clang-tidy; change the code, or write NOLINT(check): reason\n"
-                      + "\n".join(faults).replace(f"{house.root}/", ""))
+            # What stands in a header is found through every file that includes it; say it once.
+            for fault in re.split(r"^(?=\S+:\d+:\d+: (?:error|warning): )", output.replace(f"{house.root}/", ""), flags=re.MULTILINE):
+                fault = "\n".join(line for line in fault.splitlines() if line.strip() and not re.search(NOISE, line))
+                if fault and fault not in told:
+                    told.add(fault)
+                    house.say(*fault.split(": ", 1) if re.match(r"\S+:\d+", fault) else (f"{name}:1", fault))
+if house.faults:
+    print("tidy: change the code, or, where the check is wrong, write NOLINTNEXTLINE(check): reason")
 house.finish(f"{len(entries)} files, {fresh} looked at anew, slowest {slowest[0]:.0f} s {slowest[1]}")

@@ -85,7 +85,7 @@ private:
                                         if constexpr (fits<D>) {
                                             D& d = object<D>(from);
                                             ::new (to) D(std::move(d));
-                                            d.~D();
+                                            d.~D();  // NOLINT(bugprone-use-after-move): a moved-from object still has to be destroyed
                                         } else {
                                             ::new (to) D*(&object<D>(from));
                                         }
