@@ -134,7 +134,7 @@ Status NoiseHandshake::check_payload(ByteView bytes) {
 
 Status NoiseHandshake::choose_muxer(const std::vector<std::string>& theirs) {
     const auto& ours = config_.muxers;
-    if (ours.empty() || theirs.empty() || theirs.size() > max_muxers) return {};
+    if (ours.empty() || theirs.empty()) return {};
     const bool initiator = config_.role == Role::initiator;
     for (const auto& muxer : initiator ? ours : theirs) {
         if (!contains(initiator ? theirs : ours, muxer)) continue;

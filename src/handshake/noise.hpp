@@ -88,7 +88,6 @@ class NoiseHandshake {
 public:
     // Largest message read: an RSA key of 8192 bits with its signature and a long list of muxers fit.
     static constexpr std::size_t max_message = 8192;
-    static constexpr std::size_t max_muxers = 100;  // a longer list of the peer counts as none, as in go
 
     // `ephemeral_secret`: 32 fresh random bytes, never used for another handshake.
     NoiseHandshake(NoiseConfig config, crypto::Secret32 ephemeral_secret);
@@ -101,8 +100,8 @@ public:
     //   wrong_peer        the proved key is not `expected`; `detail` holds both ids. The initiator has not shown its own identity
     //   bad_signature     the identity key did not sign the peer's static key
     //   decrypt_failed    changed on the way
-    //   handshake_failed  an identity key that is refused (`detail` says why), or no common muxer
-    //   protocol_error    a broken rule of the framing or payload, or bytes that came out of turn
+    //   handshake_failed  an identity key that is refused (`detail` says why), or both sides offered muxers and none is common
+    //   protocol_error    a broken rule of the framing or payload (more than 100 muxers too), or bytes that came out of turn
     Result<std::size_t> received(ByteView in);
 
     bool done() const noexcept { return state_ == State::done; }

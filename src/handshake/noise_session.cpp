@@ -43,6 +43,7 @@ Result<std::optional<MutableBytes>> NoiseSession::open(MutableBytes& in) noexcep
 
 std::size_t NoiseSession::missing(ByteView in) noexcept {
     if (in.size() < header_size) return overhead - in.size();
+    if (announced(in) < CipherState::tag_size) return 0;  // open() refuses it already
     const std::size_t whole = header_size + announced(in);
     return whole > in.size() ? whole - in.size() : 0;
 }
