@@ -14,6 +14,7 @@ constexpr std::uint16_t top_bit = 0x8000;  // of the class: cache flush in a rec
 constexpr std::uint16_t response_flag = 0x8000;
 constexpr std::uint16_t authoritative_flag = 0x0400;
 constexpr std::uint16_t truncated_flag = 0x0200;
+constexpr std::size_t max_pointers = 32;
 constexpr std::size_t record_head = 10;  // type, class, ttl, data length
 constexpr std::size_t question_head = 4;
 constexpr std::size_t message_head = 12;
@@ -25,6 +26,7 @@ Status read_name(ByteView packet, std::size_t& at, Name& out) {
     std::size_t here = at;
     std::size_t lowest = at;  // every pointer must go below all that was read: a loop would have to go up
     bool jumped = false;
+    std::size_t jumps = 0;
     for (;;) {
         if (here >= packet.size()) return Error{Errc::truncated, "a DNS name is cut off"};
         const std::size_t octet = packet[here];
@@ -33,6 +35,8 @@ Status read_name(ByteView packet, std::size_t& at, Name& out) {
             const std::size_t target = ((octet & 0x3f) << 8) | packet[here + 1];
             if (!jumped) at = here + 2;
             jumped = true;
+            // A chain of pointers to pointers ends, but 256 names could walk 4,000 steps each.
+            if (++jumps > max_pointers) return Error{Errc::malformed, "a DNS name of too many pointers"};
             if (target >= lowest) return Error{Errc::malformed, "a DNS name pointer does not point backwards"};
             here = lowest = target;
             continue;
