@@ -85,8 +85,8 @@ void Session::collapse(std::string_view what) {
     streams_ = {};
     turns_ = {};
     due_ = {};
-    resets_ = {};
-    pongs_ = {};
+    resets_ = std::vector<PendingReset>{};  // `= {}` would keep the memory
+    pongs_ = std::vector<std::uint32_t>{};
     peer_resets_ = inbound_ = unacked_ = 0;
     total_window_ = 0;
     current_ = {};

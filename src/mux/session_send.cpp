@@ -62,7 +62,7 @@ std::size_t Session::write_control(MutableBytes out) {
         ++written;
     }
     resets_.erase(resets_.begin(), resets_.begin() + written);
-    if (resets_.empty() && resets_.capacity() > kept_resets) resets_ = {};
+    if (resets_.empty() && resets_.capacity() > kept_resets) resets_ = std::vector<PendingReset>{};  // `= {}` would keep the memory
 
     while (!due_.empty() && room()) {
         Stream& stream = streams_.at(due_.front());
