@@ -24,7 +24,7 @@ class House:
 
     def files(self, *suffixes):
         """Tracked files that exist, with one of the suffixes (all without any), relative to the root, sorted."""
-        listed = subprocess.run(["git", "-C", self.root, "ls-files", "-z"], check=True, capture_output=True, text=True).stdout
+        listed = subprocess.run(["git", "-c", "safe.directory=*", "-C", self.root, "ls-files", "-z"], check=True, capture_output=True, text=True).stdout
         names = sorted(name for name in listed.split("\0") if name and (self.root / name).is_file())
         return [name for name in names if not suffixes or name.endswith(suffixes)]
 
