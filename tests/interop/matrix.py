@@ -86,7 +86,7 @@ class Kith(Peer):
         return [self.cli, "listen", "--json", "--listen", EVERYWHERE, *self.home()]
 
     def discover(self):
-        return [self.cli, "peers", "--wait", "8", "--json", *self.home()], None
+        return [self.cli, "peers", "--wait", "5", "--json", *self.home()], None
 
 
 class Table:
