@@ -57,6 +57,20 @@ TEST(Fairness, ARecordEndThatAlwaysMeetsTheSameStreamCostsItNothing) {
     EXPECT_NEAR(static_cast<double>(sent.at(1)), static_cast<double>(sent.at(3)), 2 * 16384);
 }
 
+TEST(Fairness, AFrameThatIsNearlyAWholeShareIsTheTurn) {
+    // A record of 16 KiB holds a frame of 12 bytes less than the share: the rest must not give a stream two records in a row.
+    Session session = client();
+    for (const StreamId id : open_streams(session, 2)) session.want_write(id);
+    Bytes header(header_size);
+    std::string order;
+    for (int i = 0; i < 8; ++i) {
+        const auto grant = session.next_grant(16384);
+        order += std::to_string(grant->stream.value);
+        session.commit(*grant, grant->max, false, true, header);
+    }
+    EXPECT_EQ(order, "13131313");
+}
+
 TEST(Fairness, AStreamWithOneFrameWaitsAtMostOneRound) {
     Session session = client();
     const auto ids = open_streams(session, 17);

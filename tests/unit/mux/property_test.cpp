@@ -4,7 +4,6 @@
 
 #include <map>
 #include <random>
-#include <set>
 
 #include "support.hpp"
 
@@ -284,8 +283,8 @@ private:
                 }
                 pull(side, 64 * 1024);
                 deliver(other(side), 1'000'000);
-                busy = busy || side.session.wants_pull() || !side.out.empty() || !side.streams.empty();
             }
+            for (const Side& side : sides_) busy = busy || side.session.wants_pull() || !side.out.empty() || !side.streams.empty();
             now_ += 1ms;
             if (!busy) break;
         }
