@@ -31,44 +31,44 @@ enum class ThreadMode : std::uint8_t {
 struct Limits {
     std::size_t max_links = 20'000;
     std::size_t max_links_per_peer = 8;
-    std::size_t max_links_per_address = 64;      // one IPv4 address, or one IPv6 /64
-    std::size_t max_handshakes = 256;            // links that are not authenticated yet, in all
+    std::size_t max_links_per_address = 64;  // one IPv4 address, or one IPv6 /64
+    std::size_t max_handshakes = 256;        // links that are not authenticated yet, in all
     std::size_t max_handshakes_per_address = 16;
-    double new_links_per_second = 500;           // accepted links in all; burst of one second
+    double new_links_per_second = 500;             // accepted links in all; burst of one second
     double new_links_per_second_per_address = 20;  // burst of 3 seconds; 127.0.0.0/8 and ::1 count like any other
-    std::size_t max_streams_per_link = 256;      // opened by the peer
-    std::size_t max_window_per_link = 64u << 20;  // yamux receive windows of one link, bytes
+    std::size_t max_streams_per_link = 256;        // opened by the peer
+    std::size_t max_window_per_link = 64u << 20;   // yamux receive windows of one link, bytes
     std::size_t max_channels_per_peer = 64;
     std::size_t max_peers_known = 4096;
     std::size_t max_addresses_per_peer = 16;
 };
 
 struct Config {
-    std::string name{};                // a name for people; shown to authenticated peers only
-    bool lan = true;                   // find peers on the LAN (mDNS) and be found
-    bool lan_auto_connect = true;      // connect to every peer that is found there
+    std::string name{};                                                      // a name for people; shown to authenticated peers only
+    bool lan = true;                                                         // find peers on the LAN (mDNS) and be found
+    bool lan_auto_connect = true;                                            // connect to every peer that is found there
     std::vector<std::string> listen{"/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/0"};  // multiaddrs; empty: dial only
-    std::filesystem::path home{};      // holds the key file; empty: a new identity for this run
-    std::shared_ptr<Identity> identity{};  // instead of `home`
-    std::string agent{};               // agent version in identify; default "kith/<version>"
+    std::filesystem::path home{};                                            // holds the key file; empty: a new identity for this run
+    std::shared_ptr<Identity> identity{};                                    // instead of `home`
+    std::string agent{};                                                     // agent version in identify; default "kith/<version>"
 
     ThreadMode threads = ThreadMode::own;
-    EventLoop* loop = nullptr;         // ThreadMode::loop; must outlive the node
+    EventLoop* loop = nullptr;                    // ThreadMode::loop; must outlive the node
     Function<void(Function<void()>)> executor{};  // ThreadMode::own: runs callbacks instead of the node's second thread; one at a time
-    bool manual_dispatch = false;      // ThreadMode::own: callbacks run in Node::dispatch()
+    bool manual_dispatch = false;                 // ThreadMode::own: callbacks run in Node::dispatch()
 
     std::size_t max_message = 1u << 20;       // bytes of one message, both directions
     std::size_t max_queued_bytes = 8u << 20;  // waiting or unacknowledged, per peer and channel
     std::size_t max_queued_messages = 65'536;
-    std::size_t max_events = 4096;            // waiting for callbacks; older ones are dropped and counted
+    std::size_t max_events = 4096;  // waiting for callbacks; older ones are dropped and counted
 
     Duration dial_timeout = std::chrono::seconds{10};
-    Duration handshake_timeout = std::chrono::seconds{10};  // from the TCP connection to the authenticated link
+    Duration handshake_timeout = std::chrono::seconds{10};    // from the TCP connection to the authenticated link
     Duration negotiation_timeout = std::chrono::seconds{10};  // of one stream
     Duration ping_after_idle = std::chrono::seconds{10};
     Duration dead_after_silence = std::chrono::seconds{15};
-    bool keep_connected = true;        // dial again, with back-off, when the link to a peer that was dialled or sent to is lost
-    bool serve_perf = false;           // answer /perf/1.0.0: lets any peer use the full bandwidth
+    bool keep_connected = true;  // dial again, with back-off, when the link to a peer that was dialled or sent to is lost
+    bool serve_perf = false;     // answer /perf/1.0.0: lets any peer use the full bandwidth
 
     Limits limits{};
 };

@@ -31,7 +31,7 @@ enum class Direction : std::uint8_t { outbound, inbound };
 struct PeerEvent {
     PeerId peer;
     PeerState state = PeerState::found;
-    std::string path;                // "LAN", "direct"; empty when not connected
+    std::string path;                  // "LAN", "direct"; empty when not connected
     std::optional<Multiaddr> address;  // the other end, when connected
     Direction direction = Direction::outbound;
     std::optional<Error> error;
@@ -42,14 +42,14 @@ struct PeerInfo {
     PeerId peer;
     PeerState state = PeerState::found;
     std::string path;
-    std::vector<Multiaddr> addresses;       // where it can be dialled, as far as known
-    std::vector<std::string> protocols;     // from identify
-    std::string agent;                      // from identify: clean it before showing
-    std::string name;                       // the kith name, if it told one: clean it before showing
-    std::optional<Multiaddr> observed;      // our address as this peer sees it
+    std::vector<Multiaddr> addresses;    // where it can be dialled, as far as known
+    std::vector<std::string> protocols;  // from identify
+    std::string agent;                   // from identify: clean it before showing
+    std::string name;                    // the kith name, if it told one: clean it before showing
+    std::optional<Multiaddr> observed;   // our address as this peer sees it
     std::optional<Duration> rtt;
     std::size_t links = 0;
-    bool on_lan = false;                    // announced by mDNS
+    bool on_lan = false;  // announced by mDNS
 };
 
 }  // namespace v0

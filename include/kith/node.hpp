@@ -75,7 +75,7 @@ public:
     std::size_t dispatch();
     int dispatch_fd() const;
 
-    const PeerId& id() const;              // valid after start()
+    const PeerId& id() const;  // valid after start()
     const std::string& name() const;
     std::vector<Multiaddr> addresses() const;  // where we listen, with /p2p/<id>; unspecified addresses are expanded
     std::vector<PeerInfo> peers() const;

@@ -17,17 +17,17 @@ struct Stats {
     // The data path
     std::uint64_t records_sent = 0;
     std::uint64_t records_received = 0;
-    std::uint64_t bytes_sent = 0;          // on the wire, with all overhead
+    std::uint64_t bytes_sent = 0;  // on the wire, with all overhead
     std::uint64_t bytes_received = 0;
     std::uint64_t send_calls = 0;
     std::uint64_t receive_calls = 0;
     std::uint64_t turns = 0;
-    std::uint64_t engine_wakeups = 0;      // system calls made to wake the engine's thread
-    std::uint64_t callback_wakeups = 0;    // system calls made to wake the callback thread
+    std::uint64_t engine_wakeups = 0;    // system calls made to wake the engine's thread
+    std::uint64_t callback_wakeups = 0;  // system calls made to wake the callback thread
     // Links
-    std::uint64_t links_opened = 0;        // authenticated
-    std::uint64_t links_failed = 0;        // ended before that
-    std::uint64_t links_refused = 0;       // by a limit, before any cryptography
+    std::uint64_t links_opened = 0;   // authenticated
+    std::uint64_t links_failed = 0;   // ended before that
+    std::uint64_t links_refused = 0;  // by a limit, before any cryptography
     std::uint64_t links_now = 0;
     std::uint64_t streams_now = 0;
     std::uint64_t streams_refused = 0;

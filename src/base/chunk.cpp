@@ -61,7 +61,7 @@ private:
 
     std::atomic<Chunk*> returned_{nullptr};
     std::atomic<std::size_t> refs_{1};
-    Chunk* spare_ = nullptr;   // pool's thread only
+    Chunk* spare_ = nullptr;  // pool's thread only
     std::size_t spares_ = 0;
 };
 

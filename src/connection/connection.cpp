@@ -209,7 +209,8 @@ std::optional<Event> Connection::stream_event(const mux::Event& in, Instant now)
             return out;
         case mux::Event::Kind::need_more:
         case mux::Event::Kind::writable:
-        case mux::Event::Kind::acked: break;
+        case mux::Event::Kind::acked:
+            break;
     }
     return std::nullopt;
 }
@@ -293,13 +294,21 @@ void Connection::want_write(StreamId id) {
     mux_.want_write(id);
 }
 
+void Connection::set_tag(StreamId id, Tag tag) {
+    if (const auto it = streams_.find(id.value); it != streams_.end()) it->second.tag = tag;
+}
+
 bool Connection::wants_pull() const noexcept {
     switch (state_) {
         case State::security:
-        case State::noise: return setup_->wants_pull();
-        case State::muxer: return setup_->wants_pull();
-        case State::open: return !lead_.empty() || mux_.wants_pull();
-        case State::failed: return session_.has_value() && mux_.wants_pull();  // a GoAway
+        case State::noise:
+            return setup_->wants_pull();
+        case State::muxer:
+            return setup_->wants_pull();
+        case State::open:
+            return !lead_.empty() || mux_.wants_pull();
+        case State::failed:
+            return session_.has_value() && mux_.wants_pull();  // a GoAway
     }
     return false;
 }
@@ -380,8 +389,8 @@ Result<std::size_t> Connection::end_record() {
 }
 
 std::size_t Connection::memory() const noexcept {
-    return sizeof(*this) + mux_.memory() + remote_key_.capacity() + streams_.size() * (sizeof(Stream) + 48) + streams_.bucket_count() * sizeof(void*) +
-           (setup_ ? sizeof(Setup) : 0);
+    return sizeof(*this) + mux_.memory() + remote_key_.capacity() + streams_.size() * (sizeof(Stream) + 48) +
+           streams_.bucket_count() * sizeof(void*) + (setup_ ? sizeof(Setup) : 0);
 }
 
 void Connection::trim() noexcept {

@@ -30,6 +30,9 @@ namespace kith::connection {
 
 using handshake::NoiseIdentity;
 using handshake::Role;
+inline NoiseIdentity make_identity(const crypto::SigningKey& key, crypto::Secret32 static_secret) {
+    return handshake::make_noise_identity(key, std::move(static_secret));
+}
 
 inline constexpr std::string_view yamux_protocol = "/yamux/1.0.0";
 inline constexpr std::size_t record_plain = 16 * 1024;  // bytes of plaintext in a record that we write
@@ -100,6 +103,7 @@ public:
     void consumed(StreamId stream, std::size_t n, Instant now) { mux_.consumed(stream, n, now); }
     void reset(StreamId stream, std::uint32_t code = 0);
     void want_write(StreamId stream);
+    void set_tag(StreamId stream, Tag tag);
     void set_priority(StreamId stream, std::uint8_t level) { mux_.set_priority(stream, level); }
 
     // ---- sending
@@ -159,14 +163,14 @@ private:
     Bytes remote_key_;
     std::unordered_map<std::uint32_t, Stream> streams_;
 
-    Bytes lead_;           // the echo of /yamux/1.0.0, for the first record
-    ByteView plain_;       // plaintext of the record being walked
-    ByteView negotiating_; // the rest of a data event that goes to a negotiation
+    Bytes lead_;            // the echo of /yamux/1.0.0, for the first record
+    ByteView plain_;        // plaintext of the record being walked
+    ByteView negotiating_;  // the rest of a data event that goes to a negotiation
     StreamId negotiating_stream_{};
 
     MutableBytes record_;  // being written
     std::size_t used_ = 0;
-    std::size_t prefix_ = 0;            // negotiation bytes at the front of the current grant
+    std::size_t prefix_ = 0;  // negotiation bytes at the front of the current grant
     mux::Session::Grant grant_{};
 };
 

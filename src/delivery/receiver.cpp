@@ -88,20 +88,20 @@ struct Receiver::Row {
     std::uint32_t generation = 0;  // counts epochs: an answer of the application to an older one is void
     std::uint64_t have = 0;
     std::uint64_t done = 0;
-    bool known = false;            // a message of `epoch` was taken
+    bool known = false;  // a message of `epoch` was taken
 
     detail::Origin* origin = nullptr;
-    Bytes partial;                 // of message have + 1
+    Bytes partial;  // of message have + 1
     std::uint64_t partial_total = 0;
 
     std::size_t window = 0;
-    std::uint64_t taken = 0;       // cost of what came on this attachment
-    std::uint64_t limit = 0;       // what the sender was told
-    std::uint64_t held = 0;        // cost of what is not consumed
-    std::uint64_t acked = 0;       // last `done` that was told
-    std::uint64_t since_ack = 0;   // cost consumed since then
+    std::uint64_t taken = 0;         // cost of what came on this attachment
+    std::uint64_t limit = 0;         // what the sender was told
+    std::uint64_t held = 0;          // cost of what is not consumed
+    std::uint64_t acked = 0;         // last `done` that was told
+    std::uint64_t since_ack = 0;     // cost consumed since then
     std::uint64_t ack_now_from = 0;  // the number of the last message that asked for an answer at once
-    bool due = false;              // listed in due_
+    bool due = false;                // listed in due_
     std::uint32_t lane = 0;
     bool attached = false;
 
@@ -118,7 +118,8 @@ Receiver::~Receiver() = default;
 
 Status Receiver::opened(StreamRef ref, std::string_view path) {
     const auto waiting = std::count_if(streams_.begin(), streams_.end(), [this](const auto& s) { return s->ref != current_; });
-    if (static_cast<std::size_t>(waiting) >= config_.max_streams) return Error{Errc::limit_exceeded, "too many message streams of one peer"};
+    if (static_cast<std::size_t>(waiting) >= config_.max_streams)
+        return Error{Errc::limit_exceeded, "too many message streams of one peer"};
     auto stream = std::make_unique<Stream>();
     stream->ref = ref;
     stream->path = path;
@@ -151,9 +152,12 @@ Status Receiver::received(StreamRef ref, ByteView bytes, Instant now, Packer& pa
     wire::Frame frame;
     for (;;) {
         switch (stream.reader.next(bytes, frame)) {
-            case wire::FrameReader::State::need_more: return {};
-            case wire::FrameReader::State::bad: return stream.reader.error();
-            case wire::FrameReader::State::frame: break;
+            case wire::FrameReader::State::need_more:
+                return {};
+            case wire::FrameReader::State::bad:
+                return stream.reader.error();
+            case wire::FrameReader::State::frame:
+                break;
         }
         if (auto ok = on_frame(stream, frame, now, packer, batch); !ok) return ok;
     }
@@ -200,8 +204,10 @@ Status Receiver::on_frame(Stream& stream, const wire::Frame& frame, Instant now,
             origin->release();
             return {};
         }
-        case wire::FrameType::hello: return Error{Errc::protocol_error, "HELLO came twice"};
-        case wire::FrameType::close: return Error{Errc::going_away, "the peer closed the message stream"};
+        case wire::FrameType::hello:
+            return Error{Errc::protocol_error, "HELLO came twice"};
+        case wire::FrameType::close:
+            return Error{Errc::going_away, "the peer closed the message stream"};
         default:
             if ((frame.type & 1) != 0) return {};
             return Error{Errc::not_supported, "the peer sent an unknown critical frame"};
@@ -228,7 +234,8 @@ Status Receiver::on_hello(Stream& stream, const wire::Hello& hello) {
 
 Result<wire::ResumeLane> Receiver::join(const Stream& stream, const wire::HelloLane& lane) {
     if (this->lane(lane.id) != nullptr) return Error{Errc::protocol_error, "a lane was announced twice"};
-    if (lane.strength != static_cast<std::uint8_t>(Strength::reliable)) return Error{Errc::not_supported, "this node takes no durable messages"};
+    if (lane.strength != static_cast<std::uint8_t>(Strength::reliable))
+        return Error{Errc::not_supported, "this node takes no durable messages"};
     auto it = std::find_if(rows_.begin(), rows_.end(), [&](const auto& r) {
         return r->channel == lane.channel && r->strength == lane.strength && r->priority == lane.priority;
     });
@@ -302,9 +309,15 @@ Status Receiver::on_data(const Lane& lane, const wire::Data& data, Instant, Pack
     const auto cost = data.total + cost_per_message;
     if (data.offset == 0) {
         row.taken += cost;
-        if (row.taken > std::max<std::uint64_t>(row.limit, early_bytes)) return Error{Errc::protocol_error, "the peer sent more than its credit"};
+        if (row.taken > std::max<std::uint64_t>(row.limit, early_bytes))
+            return Error{Errc::protocol_error, "the peer sent more than its credit"};
     }
-    Delivered message{.origin = row.origin, .seq = data.seq, .source = config_.source, .row = lane.row, .generation = row.generation, .repeat = (data.flags & wire::data_flag::repeat) != 0};
+    Delivered message{.origin = row.origin,
+                      .seq = data.seq,
+                      .source = config_.source,
+                      .row = lane.row,
+                      .generation = row.generation,
+                      .repeat = (data.flags & wire::data_flag::repeat) != 0};
     if ((data.flags & wire::data_flag::fragment) != 0) {
         if (data.offset != row.partial.size() || (data.offset != 0 && data.total != row.partial_total)) {
             return Error{Errc::protocol_error, "a fragment does not continue its message"};

@@ -47,12 +47,12 @@ namespace kith::delivery {
 
 struct ReceiverConfig {
     std::size_t max_message = 1u << 20;
-    std::size_t lane_window = 4u << 20;    // credit of a lane while the sum of all fits `peer_window`
+    std::size_t lane_window = 4u << 20;  // credit of a lane while the sum of all fits `peer_window`
     std::size_t peer_window = 16u << 20;
-    std::size_t max_rows = 64;             // lanes of one peer; more are refused with CLOSE
-    std::size_t max_streams = 4;           // streams that have not said HELLO
+    std::size_t max_rows = 64;    // lanes of one peer; more are refused with CLOSE
+    std::size_t max_streams = 4;  // streams that have not said HELLO
     Duration ack_delay = std::chrono::milliseconds{5};
-    std::uint32_t source = 0;              // the composer's number of this peer, copied into every message
+    std::uint32_t source = 0;  // the composer's number of this peer, copied into every message
 };
 
 // One received message inside a batch. `row` and `generation` name it to consumed().
@@ -60,7 +60,7 @@ struct Delivered {
     detail::Chunk* chunk = nullptr;    // the batch holds one reference per entry of Batch::chunks, none here
     detail::Origin* origin = nullptr;  // likewise, Batch::origins
     ByteView bytes{};
-    std::uint64_t seq = 0;  // 0: unreliable, nothing to consume
+    std::uint64_t seq = 0;     // 0: unreliable, nothing to consume
     std::uint32_t source = 0;  // ReceiverConfig::source
     std::uint32_t row = 0;
     std::uint32_t generation = 0;
@@ -104,7 +104,7 @@ public:
 
 private:
     ChunkPool pool_;
-    detail::Chunk* chunk_ = nullptr;        // held by the packer
+    detail::Chunk* chunk_ = nullptr;         // held by the packer
     const detail::Chunk* listed_ = nullptr;  // the chunk that the current batch already holds
 };
 
@@ -177,7 +177,7 @@ private:
     std::optional<Instant> ack_at_;
     bool ack_now_ = false;
     std::uint64_t resyncs_ = 0;
-    std::size_t granted_ = 0;         // sum of the windows of all rows
+    std::size_t granted_ = 0;  // sum of the windows of all rows
 };
 
 }  // namespace kith::delivery

@@ -7,9 +7,9 @@
 namespace kith::delivery {
 namespace {
 
-constexpr std::size_t data_head = 3 + 3 + 1 + 9;        // frame head, flags, number
+constexpr std::size_t data_head = 3 + 3 + 1 + 9;          // frame head, flags, number
 constexpr std::size_t fragment_head = data_head + 2 * 9;  // and total and offset
-constexpr std::size_t smallest_fragment = 1024;          // less room than this waits for the next record
+constexpr std::size_t smallest_fragment = 1024;           // less room than this waits for the next record
 
 struct Entry {
     std::uint64_t position = 0;  // in the lane's byte ring, when not owned
@@ -30,19 +30,19 @@ struct Sender::Lane {
     Priority priority = Priority::normal;
     std::uint64_t epoch = 0;
 
-    Ring<Entry> entries;         // entries[0] has number `first`
+    Ring<Entry> entries;  // entries[0] has number `first`
     ByteRing bytes;
-    std::uint64_t first = 1;     // lowest unacknowledged
-    std::uint64_t cursor = 1;    // the next number to be written on this attachment
-    std::uint64_t highest = 0;   // highest number of which a byte was ever written
-    std::uint64_t repeat_to = 0; // numbers up to here may have been handed over before: marked when written
-    std::size_t written = 0;     // bytes of the message at `cursor` written as fragments on this attachment
+    std::uint64_t first = 1;      // lowest unacknowledged
+    std::uint64_t cursor = 1;     // the next number to be written on this attachment
+    std::uint64_t highest = 0;    // highest number of which a byte was ever written
+    std::uint64_t repeat_to = 0;  // numbers up to here may have been handed over before: marked when written
+    std::size_t written = 0;      // bytes of the message at `cursor` written as fragments on this attachment
 
-    std::uint64_t limit = 0;     // credit since attach
+    std::uint64_t limit = 0;  // credit since attach
     std::uint64_t spent = 0;
-    bool announced = false;      // in HELLO or ADD of this attachment
-    bool resumed = false;        // RESUME answered for it
-    bool early = false;          // it sends before RESUME, being new
+    bool announced = false;  // in HELLO or ADD of this attachment
+    bool resumed = false;    // RESUME answered for it
+    bool early = false;      // it sends before RESUME, being new
     bool attached_before = false;
 
     std::uint64_t next() const noexcept { return first + entries.size(); }
@@ -185,7 +185,8 @@ Status Sender::on_ack(Lane& lane, std::uint64_t done, Instant now) {
 Status Sender::on_resume(const wire::Resume& resume, Instant now) {
     if (state_ != State::attaching && resume.lanes.size() != 1) return Error{Errc::protocol_error, "RESUME came twice"};
     for (const auto& row : resume.lanes) {
-        if (row.id >= lanes_.size() || !lanes_[row.id]->announced) return Error{Errc::protocol_error, "RESUME names a lane that was not announced"};
+        if (row.id >= lanes_.size() || !lanes_[row.id]->announced)
+            return Error{Errc::protocol_error, "RESUME names a lane that was not announced"};
         auto& lane = *lanes_[row.id];
         if (lane.resumed) return Error{Errc::protocol_error, "RESUME names a lane twice"};
         lane.resumed = true;
@@ -218,9 +219,12 @@ Status Sender::received(ByteView bytes, Instant now) {
     wire::Frame frame;
     for (;;) {
         switch (reader_.next(bytes, frame)) {
-            case wire::FrameReader::State::need_more: return {};
-            case wire::FrameReader::State::bad: return reader_.error();
-            case wire::FrameReader::State::frame: break;
+            case wire::FrameReader::State::need_more:
+                return {};
+            case wire::FrameReader::State::bad:
+                return reader_.error();
+            case wire::FrameReader::State::frame:
+                break;
         }
         const auto type = static_cast<wire::FrameType>(frame.type);
         if (type == wire::FrameType::resume) {

@@ -30,9 +30,9 @@ namespace kith::delivery {
 
 using LaneIndex = std::uint32_t;
 
-inline constexpr std::size_t cost_per_message = 64;     // added to the bytes of a message when credit is counted
-inline constexpr std::size_t early_bytes = 64 * 1024;   // what a new lane may send before RESUME
-inline constexpr std::size_t owned_from = 16 * 1024;    // messages of this size and more keep their own buffer
+inline constexpr std::size_t cost_per_message = 64;    // added to the bytes of a message when credit is counted
+inline constexpr std::size_t early_bytes = 64 * 1024;  // what a new lane may send before RESUME
+inline constexpr std::size_t owned_from = 16 * 1024;   // messages of this size and more keep their own buffer
 inline constexpr std::size_t fragment_limit = 16 * 1024;
 
 struct SenderConfig {
@@ -95,7 +95,7 @@ public:
     std::vector<Released>& released() noexcept { return released_; }
     std::vector<Outcome>& outcomes() noexcept { return outcomes_; }
 
-    std::uint64_t sent() const noexcept { return sent_; }            // messages completely written, repeats included
+    std::uint64_t sent() const noexcept { return sent_; }  // messages completely written, repeats included
     std::uint64_t acknowledged() const noexcept { return acknowledged_; }
     std::size_t queued() const noexcept { return queued_; }
     std::size_t memory() const noexcept;
@@ -118,7 +118,7 @@ private:
     SenderConfig config_;
     std::vector<std::unique_ptr<Lane>> lanes_;
     State state_ = State::detached;
-    Bytes control_;               // HELLO, ADD, datagrams: written before data, perhaps in pieces
+    Bytes control_;  // HELLO, ADD, datagrams: written before data, perhaps in pieces
     std::size_t control_sent_ = 0;
     Ring<Bytes> datagrams_;
     std::size_t datagram_bytes_ = 0;
@@ -126,8 +126,8 @@ private:
     std::vector<Released> released_;
     std::vector<Outcome> outcomes_;
     std::unique_ptr<wire::CloseFrame> closed_;
-    std::size_t unsent_ = 0;      // messages not completely written on this attachment
-    std::size_t queued_ = 0;      // messages not acknowledged
+    std::size_t unsent_ = 0;  // messages not completely written on this attachment
+    std::size_t queued_ = 0;  // messages not acknowledged
     std::uint64_t sent_ = 0;
     std::uint64_t acknowledged_ = 0;
     std::uint64_t peer_max_message_ = 0;

@@ -25,8 +25,8 @@ namespace kith::protocol {
 
 // What a link is, to those who must not care how it is made.
 struct LinkCaps {
-    bool verified = true;       // the peer proved its key
-    bool limited = false;       // relayed with a data or time limit
+    bool verified = true;  // the peer proved its key
+    bool limited = false;  // relayed with a data or time limit
 };
 
 struct LinkInfo {
@@ -57,14 +57,36 @@ struct OpenStream {
     std::uint64_t cookie = 0;
     bool lazy = true;
 };
-struct WantWrite { StreamRef stream; };  // pull() will be called until it says that there is no more
-struct Consumed { StreamRef stream; std::size_t bytes = 0; };  // returns window for bytes that received() kept back
-struct ResetStream { StreamRef stream; std::uint32_t code = 0; };  // closed() is not called for it
-struct SetTimer { std::uint64_t key = 0; Instant at{}; };  // one timer per key of the handler; a later one replaces it
-struct ClearTimer { std::uint64_t key = 0; };
-struct Dial { PeerId peer; std::vector<Multiaddr> addresses; };
-struct Identified { LinkId link; wire::Identify info; };
-struct Disconnect { LinkId link; Error reason; };
+struct WantWrite {
+    StreamRef stream;
+};  // pull() will be called until it says that there is no more
+struct Consumed {
+    StreamRef stream;
+    std::size_t bytes = 0;
+};  // returns window for bytes that received() kept back
+struct ResetStream {
+    StreamRef stream;
+    std::uint32_t code = 0;
+};  // closed() is not called for it
+struct SetTimer {
+    std::uint64_t key = 0;
+    Instant at{};
+};  // one timer per key of the handler; a later one replaces it
+struct ClearTimer {
+    std::uint64_t key = 0;
+};
+struct Dial {
+    PeerId peer;
+    std::vector<Multiaddr> addresses;
+};
+struct Identified {
+    LinkId link;
+    wire::Identify info;
+};
+struct Disconnect {
+    LinkId link;
+    Error reason;
+};
 // Ends an operation that a caller waits for.
 struct Complete {
     OpId op;
@@ -72,9 +94,14 @@ struct Complete {
 };
 // The rest of this stream, both directions, is a link of its own (relays): the handler is not called for it any more.
 // `initiator`: we begin the handshake on it.
-struct AdoptAsLink { StreamRef stream; bool initiator = false; std::optional<PeerId> expected; };
+struct AdoptAsLink {
+    StreamRef stream;
+    bool initiator = false;
+    std::optional<PeerId> expected;
+};
 
-using Action = std::variant<OpenStream, WantWrite, Consumed, ResetStream, SetTimer, ClearTimer, Dial, Identified, Disconnect, Complete, AdoptAsLink>;
+using Action =
+    std::variant<OpenStream, WantWrite, Consumed, ResetStream, SetTimer, ClearTimer, Dial, Identified, Disconnect, Complete, AdoptAsLink>;
 using Actions = std::vector<Action>;
 
 // How a stream ended.

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+// Messages: which link carries them, attaching, bytes of /kith/msg in both directions, acknowledgements.
+#include <algorithm>
+#include <chrono>
+
+#include "engine/engine.hpp"
+
+namespace kith::engine {
+namespace {
+
+constexpr Duration same_time = std::chrono::seconds{2};       // links that came up within this were dialled at once
+constexpr Duration settled_after = std::chrono::seconds{10};  // an attachment that lived so long was a good one
+constexpr Duration attach_first = std::chrono::milliseconds{100};
+constexpr Duration attach_most = std::chrono::seconds{5};
+constexpr std::uint8_t message_level = 2;  // above raw streams
+
+}  // namespace
+
+// The newest link; of two that came up at about the same time, the one that the smaller id dialled. Both sides come to the same
+// answer, but nothing depends on it: a HELLO on any link is valid.
+LinkId Engine::message_link(const PeerState& peer) {
+    const bool we_are_smaller = config_.self < peer.id;
+    const Link* best = nullptr;
+    for (const auto id : peer.links) {
+        const auto* link = links_.live(id);
+        if (link == nullptr || link->state != LinkState::open) continue;
+        if (best == nullptr || link->up_at - best->up_at >= same_time) {
+            best = link;
+            continue;
+        }
+        const bool by_smaller = (link->direction == Direction::outbound) == we_are_smaller;
+        const bool best_by_smaller = (best->direction == Direction::outbound) == we_are_smaller;
+        if (by_smaller || !best_by_smaller) best = link;
+    }
+    return best == nullptr ? LinkId{} : best->id;
+}
+
+Result<LaneHandle> Engine::lane(const PeerId& id, std::string_view channel, Strength strength, Priority priority, Instant now) {
+    now_ = now;
+    if (channel.empty() || channel.size() > wire::max_channel_name)
+        return Error{Errc::invalid_argument, "a channel name has 1 to 64 bytes"};
+    if (strength != Strength::reliable) return Error{Errc::not_supported, "durable messages come with a later version"};
+    auto& peer = peers_.get(id);
+    if (!peer.sender) {
+        delivery::SenderConfig config;
+        config.max_message = config_.max_message;
+        config.max_lanes = config_.max_channels_per_peer;
+        peer.sender = std::make_unique<delivery::Sender>(config);
+    }
+    const auto index = peer.sender->lane(channel, strength, priority, random_.u64());
+    if (!index) return index.error();
+    return LaneHandle{peer.slot, *index};
+}
+
+void Engine::send(LaneHandle handle, ByteView bytes, Bytes* owned, std::uint64_t token, Instant now) {
+    auto* peer = peers_.at(handle.peer);
+    if (peer == nullptr || !peer->sender) return;
+    peer->sender->enqueue(handle.lane, bytes, owned, token, now);
+    if (dirty_peers_.empty() || dirty_peers_.back() != peer->slot) dirty_peers_.push_back(peer->slot);
+}
+
+bool Engine::send_unreliable(const PeerId& id, std::string_view channel, ByteView bytes, Instant now) {
+    now_ = now;
+    auto* peer = peers_.find(id);
+    if (peer == nullptr || peer->links.empty() || peer->unsupported) return false;
+    if (!peer->sender) peer->sender = std::make_unique<delivery::Sender>(delivery::SenderConfig{.max_message = config_.max_message});
+    if (!peer->sender->enqueue_datagram(channel, bytes)) return false;
+    dirty_peers_.push_back(peer->slot);
+    return true;
+}
+
+void Engine::flush_sends(Instant now) {
+    now_ = now;
+    for (const auto slot : dirty_peers_) {
+        auto& peer = *peers_.at(slot);
+        if (peer.unsupported) {
+            unsupported(peer, now);
+        } else if (peer.out) {
+            if (auto* link = links_.live(peer.out.link); link != nullptr && peer.sender->wants_fill()) {
+                link->connection->want_write(peer.out.stream);
+                touch(*link);
+            }
+        } else if (!peer.links.empty()) {
+            attach(peer, now);
+        } else if (peer.dial == 0 && !timers_.armed({TimerKind::redial, slot, 0})) {
+            redial(peer, now);
+        }
+    }
+    dirty_peers_.clear();
+}
+
+// Puts our message stream on the best link, if there is something to send and it is not there already.
+void Engine::attach(PeerState& peer, Instant now) {
+    if (!peer.sender || peer.unsupported || stopping_) return;
+    const auto best = message_link(peer);
+    if (peer.out && peer.out.link == best) return;
+    if (peer.out) {
+        if (auto* old = links_.live(peer.out.link)) {
+            drop_stream(*old, peer.out.stream);
+            touch(*old);
+        }
+        peer.out = {};
+        peer.sender->detach();
+    }
+    if (!best || (!peer.sender->has_unsent() && !peer.sender->has_unacknowledged())) return;
+    if (timers_.armed({TimerKind::attach, peer.slot, 0})) return;
+    auto& link = *links_.live(best);
+    // Lazy: a refusal means that nothing was read, and the messages stay queued.
+    const auto stream = link.connection->open(message_protocol, true, messages_tag);
+    if (!stream) {
+        reattach_later(peer, now);
+        return;
+    }
+    auto& state = link.streams[stream->value];
+    state.tag = messages_tag;
+    state.direction = Direction::outbound;
+    state.protocol = message_protocol;
+    state.told = true;
+    ++stats_.streams_now;
+    timers_.set({TimerKind::negotiation, link.id.value, stream->value}, now + config_.negotiation_timeout);
+    link.connection->set_priority(*stream, message_level);
+    peer.out = {link.id, *stream};
+    peer.attached_at = now;
+    peer.sender->attach();
+    link.connection->want_write(*stream);
+    touch(link);
+}
+
+void Engine::reattach_later(PeerState& peer, Instant now) {
+    if (now - peer.attached_at >= settled_after) peer.attach_failures = 0;
+    const auto wait =
+        std::min<Duration>(attach_most, attach_first * (std::int64_t{1} << std::min<std::uint32_t>(peer.attach_failures, 10)));
+    ++peer.attach_failures;
+    timers_.set({TimerKind::attach, peer.slot, 0}, now + wait);
+}
+
+void Engine::message_stream_opened(Link& link, StreamId id, Instant now) {
+    auto& peer = peers_.get(link.connection->peer());
+    if (!peer.receiver) {
+        delivery::ReceiverConfig config;
+        config.max_message = config_.max_message;
+        config.max_rows = config_.max_channels_per_peer;
+        config.source = peer.slot;
+        peer.receiver = std::make_unique<delivery::Receiver>(config, peer.id);
+    }
+    link.connection->set_priority(id, message_level);
+    if (const auto ok = peer.receiver->opened({link.id, id}, link.path()); !ok) {
+        ++stats_.streams_refused;
+        drop_stream(link, id);
+    }
+    (void)now;
+}
+
+void Engine::message_stream_ended(Link& link, StreamId id, const protocol::StreamEnd& end, Instant now) {
+    auto* peer = peers_.find(link.connection->peer());
+    if (peer == nullptr) return;
+    const StreamRef ref{link.id, id};
+    if (peer->out == ref) {
+        peer->out = {};
+        peer->sender->detach();
+        if (end.kind == protocol::StreamEnd::Kind::refused) {
+            unsupported(*peer, now);
+        } else if (link.state != LinkState::closing) {
+            reattach_later(*peer, now);
+        }
+        return;
+    }
+    if (peer->receiver) peer->receiver->closed(ref);
+}
+
+void Engine::message_bytes(Link& link, StreamId id, ByteView bytes, Instant now) {
+    auto* peer = peers_.find(link.connection->peer());
+    if (peer == nullptr) return;
+    const StreamRef ref{link.id, id};
+    if (peer->out == ref) {
+        const auto ok = peer->sender->received(bytes, now);
+        drain_sender(*peer);
+        if (!ok) {
+            peer->out = {};
+            peer->sender->detach();
+            drop_stream(link, id);
+            reattach_later(*peer, now);
+        } else if (peer->sender->wants_fill()) {
+            link.connection->want_write(id);
+        }
+        touch(link);
+        return;
+    }
+    if (!peer->receiver) return;
+    const auto before = outputs_.messages.messages.size();
+    const auto ok = peer->receiver->received(ref, bytes, now, packer_, outputs_.messages);
+    stats_.messages_received += outputs_.messages.messages.size() - before;
+    if (const auto fenced = peer->receiver->take_fenced()) {
+        if (auto* old = links_.live(fenced->link)) {
+            drop_stream(*old, fenced->stream);
+            touch(*old);
+        }
+    }
+    if (!ok) {
+        peer->receiver->closed(ref);
+        drop_stream(link, id);
+        touch(link);
+        return;
+    }
+    if (peer->receiver->current() == ref && peer->receiver->wants_fill(now)) link.connection->want_write(id);
+    touch(link);
+}
+
+void Engine::drain_sender(PeerState& peer) {
+    for (const auto& released : peer.sender->released()) {
+        stats_.messages_delivered += released.messages;
+        outputs_.released.push_back({{peer.slot, released.lane}, released.messages, released.bytes});
+    }
+    peer.sender->released().clear();
+    auto& outcomes = peer.sender->outcomes();
+    outputs_.outcomes.insert(outputs_.outcomes.end(), outcomes.begin(), outcomes.end());
+    outcomes.clear();
+}
+
+void Engine::consumed(std::uint32_t source, std::uint32_t row, std::uint32_t generation, std::uint64_t seq, Instant now) {
+    auto* peer = peers_.at(source);
+    if (peer == nullptr || !peer->receiver) return;
+    peer->receiver->consumed(row, generation, seq, now);
+    if (peer->receiver->wants_fill(now)) {
+        const auto ref = peer->receiver->current();
+        if (auto* link = links_.live(ref.link)) {
+            link->connection->want_write(ref.stream);
+            touch(*link);
+        }
+    }
+    note_ack(*peer);
+}
+
+// Keeps the short list of peers to whom an acknowledgement is owed later.
+void Engine::note_ack(PeerState& peer) {
+    const bool owed = peer.receiver && peer.receiver->deadline().has_value();
+    if (owed == peer.ack_listed) return;
+    peer.ack_listed = owed;
+    if (owed) {
+        ack_peers_.push_back(peer.slot);
+    } else {
+        std::erase(ack_peers_, peer.slot);
+    }
+}
+
+// The peer does not speak /kith/msg: what is queued for it can never be delivered.
+void Engine::unsupported(PeerState& peer, Instant now) {
+    peer.unsupported = true;
+    if (peer.sender) {
+        peer.sender->detach();
+        peer.sender->abandon(now);
+        drain_sender(peer);
+    }
+    reachable(peer.id);
+}
+
+// A second link that carries nothing is closed after a while, by the side with the smaller id, so that two sides do not close
+// two different ones.
+void Engine::spare_links(PeerState& peer, Instant now) {
+    if (peer.links.size() < 2) return;
+    for (const auto id : peer.links) {
+        const TimerKey key{TimerKind::link_spare, id.value, 0};
+        if (!timers_.armed(key)) timers_.set(key, now + config_.spare_link_after);
+    }
+}
+
+}  // namespace kith::engine

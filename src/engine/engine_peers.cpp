@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is told and shown of peers: events, identify, snapshots.
+#include <algorithm>
+
+#include "engine/engine.hpp"
+#include "protocol/identify/identify.hpp"
+
+namespace kith::engine {
+namespace {
+
+constexpr std::string_view agent_prefix = "kith/";
+
+// A kith peer's agent is "kith/<version> <name>".
+std::string name_of(std::string_view agent) {
+    if (!agent.starts_with(agent_prefix)) return {};
+    const auto space = agent.find(' ');
+    return space == std::string_view::npos ? std::string{} : std::string{agent.substr(space + 1)};
+}
+
+}  // namespace
+
+void Engine::event(const PeerId& id, PeerState* state, kith::PeerState what, const Link* link, const Error* error) {
+    PeerEvent out;
+    out.peer = id;
+    out.state = what;
+    if (link != nullptr) {
+        out.path = link->path();
+        out.address = wire::from_tcp(link->remote);
+        out.direction = link->direction;
+    }
+    if (error != nullptr) out.error = *error;
+    outputs_.events.push_back(std::move(out));
+    (void)state;
+}
+
+void Engine::reachable(const PeerId& id) {
+    const auto* known = book_.find(id);
+    const auto* state = peers_.find(id);
+    Reachability out;
+    out.peer = id;
+    out.known = (known != nullptr && !known->addresses.empty()) || (state != nullptr && (!state->links.empty() || state->dial != 0));
+    out.unsupported = state != nullptr && state->unsupported;
+    outputs_.reachability.push_back(std::move(out));
+}
+
+void Engine::identified(LinkId id, const wire::Identify& info, Instant now) {
+    auto* link = links_.live(id);
+    if (link == nullptr || link->state != LinkState::open) return;
+    const auto peer_id = link->connection->peer();
+    auto* known = book_.get(peer_id, now);
+    if (known == nullptr) return;
+    known->identified = true;
+    known->protocols = info.protocols;
+    known->agent = info.agent_version;
+    known->observed = info.observed;
+    const bool remote_is_near = link->remote.ip.is_private();
+    for (const auto& address : info.listen_addrs) {
+        if (const auto peer = address.peer(); peer && *peer != peer_id) continue;
+        const auto endpoint = wire::tcp_endpoint(address);
+        // A peer out there cannot know what our own network looks like.
+        if (endpoint && endpoint->ip.is_private() && !remote_is_near) continue;
+        if (endpoint && endpoint->ip.is_loopback() && !link->remote.ip.is_loopback()) continue;
+        if (endpoint && endpoint->ip.is_unspecified()) continue;
+        book_.add(peer_id, address, peer::Source::identify, std::nullopt, now);
+    }
+    auto& state = peers_.get(peer_id);
+    const bool speaks = std::find(info.protocols.begin(), info.protocols.end(), message_protocol) != info.protocols.end();
+    if (speaks && state.unsupported) {
+        state.unsupported = false;
+        reachable(peer_id);
+    } else if (!speaks && !info.protocols.empty() && !state.unsupported) {
+        unsupported(state, now);
+    }
+    if (!state.identified) {
+        state.identified = true;
+        event(peer_id, &state, kith::PeerState::identified, link, nullptr);
+    }
+}
+
+void Engine::refresh_identify(Instant now) {
+    if (!identify_) return;
+    if (!identify_->set(listen_addresses_, registry_.advertised())) return;
+    if (links_.size() != 0) call(identify_tag_, now, [&](auto&, auto& out) { identify_->push(out); });
+}
+
+PeerInfo Engine::describe(const PeerId& id, const peer::Known* known, const PeerState* state) const {
+    PeerInfo out;
+    out.peer = id;
+    out.state = kith::PeerState::found;
+    if (known != nullptr) {
+        for (const auto& entry : known->addresses) out.addresses.push_back(entry.address);
+        out.protocols = known->protocols;
+        out.agent = known->agent;
+        out.name = name_of(known->agent);
+        out.observed = known->observed;
+        out.on_lan = known->on_lan;
+    }
+    if (state == nullptr) return out;
+    out.links = state->links.size();
+    if (state->dial != 0) out.state = kith::PeerState::connecting;
+    if (!state->links.empty()) {
+        out.state = state->identified ? kith::PeerState::identified : kith::PeerState::connected;
+        if (auto* link = const_cast<LinkTable&>(links_).live(state->links.back())) {  // find only
+            out.path = link->path();
+            out.rtt = link->connection->rtt();
+        }
+    }
+    return out;
+}
+
+std::vector<PeerInfo> Engine::peers() const {
+    std::vector<PeerInfo> out;
+    auto& table = const_cast<PeerTable&>(peers_);  // find only
+    for (const auto& [id, known] : book_.all()) out.push_back(describe(id, &known, table.find(id)));
+    std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.peer < b.peer; });
+    return out;
+}
+
+std::optional<PeerInfo> Engine::peer(const PeerId& id) const {
+    const auto* known = book_.find(id);
+    const auto* state = const_cast<PeerTable&>(peers_).find(id);  // find only
+    if (known == nullptr && state == nullptr) return std::nullopt;
+    return describe(id, known, state);
+}
+
+Stats Engine::stats() const {
+    Stats out = stats_;
+    out.links_refused = gate_.refused();
+    auto& table = const_cast<PeerTable&>(peers_);  // iteration only
+    for (const auto& peer : table) {
+        if (peer->sender) out.messages_sent += peer->sender->sent();
+        if (peer->receiver) out.resyncs += peer->receiver->resyncs();
+    }
+    return out;
+}
+
+}  // namespace kith::engine

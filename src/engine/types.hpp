@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// What goes into the engine and what comes out of it, as values.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/endpoint.hpp"
+#include "base/strong_id.hpp"
+#include "delivery/receiver.hpp"
+#include "delivery/sender.hpp"
+#include "kith/bytes.hpp"
+#include "kith/error.hpp"
+#include "kith/event.hpp"
+#include "kith/multiaddr.hpp"
+#include "kith/peer_id.hpp"
+#include "peer/gate.hpp"
+#include "protocol/handler.hpp"
+#include "wire/address.hpp"
+
+namespace kith::engine {
+
+struct Config {
+    PeerId self;
+    Bytes identity_key;  // serialized PublicKey
+    std::string name;    // told to authenticated peers
+    std::string agent;
+    peer::GateConfig gate;
+    std::size_t max_links_per_peer = 8;
+    std::size_t max_streams_per_link = 256;
+    std::size_t max_window_per_link = 64u << 20;
+    std::size_t max_channels_per_peer = 64;
+    std::size_t max_peers_known = 4096;
+    std::size_t max_addresses_per_peer = 16;
+    std::size_t max_message = 1u << 20;
+    std::size_t max_stream_buffer = 1u << 20;  // unsent bytes of a raw stream
+    std::size_t max_unread = 1u << 20;         // raw stream bytes that the user has not read (bounded by the window as well)
+    Duration dial_timeout = std::chrono::seconds{10};
+    Duration handshake_timeout = std::chrono::seconds{10};
+    Duration negotiation_timeout = std::chrono::seconds{10};
+    Duration ping_after_idle = std::chrono::seconds{10};
+    Duration dead_after_silence = std::chrono::seconds{15};
+    Duration spare_link_after = std::chrono::seconds{5};  // a second link of a peer that carries nothing is closed
+    bool keep_connected = true;
+    bool lan = true;
+    bool lan_auto_connect = true;
+    bool serve_perf = false;
+    bool early_muxer = true;
+};
+
+// ---- inputs with more than one part
+struct LinkUp {
+    Endpoint local;
+    Endpoint remote;
+};
+struct ConnectTarget {
+    PeerId peer;                       // none: whoever answers
+    std::vector<Multiaddr> addresses;  // empty: those that are known
+};
+// A lane of a peer, for send(). Valid as long as the engine.
+struct LaneHandle {
+    std::uint32_t peer = 0;
+    delivery::LaneIndex lane = 0;
+};
+
+// ---- outputs
+struct OpenLink {
+    LinkId link;
+    Endpoint to;
+};
+// Write what pull() still gives, without waiting, then close the socket and say link_closed().
+struct CloseLink {
+    LinkId link;
+};
+struct Resolve {
+    std::uint64_t query = 0;
+    wire::DnsName name;
+};
+struct Packet {
+    std::uint32_t interface = 0;  // 0: every interface
+    std::optional<Endpoint> to;   // none: the multicast group
+    Bytes bytes;
+};
+struct Released {
+    LaneHandle lane;
+    std::uint64_t messages = 0;
+    std::uint64_t bytes = 0;
+};
+// Whether send() to the peer can be accepted: it is connected or can be dialled, and speaks /kith/msg as far as known.
+struct Reachability {
+    PeerId peer;
+    bool known = false;
+    bool unsupported = false;
+};
+// Raw streams.
+struct StreamOpened {
+    OpId op;  // 0: the peer opened it
+    StreamRef stream;
+    PeerId peer;
+    std::string protocol;
+};
+struct StreamData {
+    StreamRef stream;
+    Bytes bytes;
+};
+struct StreamFinished {
+    StreamRef stream;
+};
+struct StreamClosed {
+    StreamRef stream;
+    Error error;  // code stream_closed: both sides finished
+};
+struct StreamDrained {
+    StreamRef stream;
+    std::size_t buffered = 0;  // unsent bytes
+};
+using StreamOutput = std::variant<StreamOpened, StreamData, StreamFinished, StreamClosed, StreamDrained>;
+
+// Filled by the inputs, read in place and cleared by the driver before its next input.
+struct Outputs {
+    std::vector<OpenLink> open_links;
+    std::vector<CloseLink> close_links;
+    std::vector<LinkId> wants_write;
+    std::vector<Resolve> resolve;
+    std::vector<Packet> packets;
+    delivery::Batch messages;
+    std::vector<Released> released;
+    std::vector<delivery::Outcome> outcomes;
+    std::vector<protocol::Complete> completions;
+    std::vector<StreamOutput> streams;
+    std::vector<PeerEvent> events;
+    std::vector<Reachability> reachability;
+};
+
+}  // namespace kith::engine
