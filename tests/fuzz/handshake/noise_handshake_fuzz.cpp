@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "../../unit/handshake/noise_peers.hpp"
+#include "noise_peers.hpp"
 
 namespace {
 

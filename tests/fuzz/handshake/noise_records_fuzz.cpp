@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <vector>
 
-#include "../../unit/handshake/noise_peers.hpp"
 #include "base/reader.hpp"
+#include "noise_peers.hpp"
 
 namespace {
 

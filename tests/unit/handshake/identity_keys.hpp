@@ -9,7 +9,7 @@
 
 #include <memory>
 
-#include "noise_peers.hpp"
+#include "fuzz/handshake/noise_peers.hpp"
 
 namespace kith::handshake::testing {
 

@@ -5,9 +5,9 @@
 #include <functional>
 
 #include "base/hex.hpp"
+#include "fuzz/handshake/noise_peers.hpp"
 #include "handshake/noise.hpp"
 #include "identity_keys.hpp"
-#include "noise_peers.hpp"
 
 namespace kith::handshake {
 namespace {

@@ -4,8 +4,8 @@
 #include <limits>
 #include <numeric>
 
+#include "fuzz/handshake/noise_peers.hpp"
 #include "handshake/noise.hpp"
-#include "noise_peers.hpp"
 
 namespace kith::handshake {
 namespace {

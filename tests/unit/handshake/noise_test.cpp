@@ -9,7 +9,7 @@
 #include <string>
 
 #include "base/hex.hpp"
-#include "noise_peers.hpp"
+#include "fuzz/handshake/noise_peers.hpp"
 
 namespace kith::handshake {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Identities and pairs of handshakes for the tests of Noise.
+// Identities and pairs of handshakes for the fuzz targets and unit tests of Noise.
 #pragma once
 
 #include <cstdint>
