@@ -10,6 +10,10 @@ JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 PROGRAM := build/release/apps/kith/kith
 
+# ctest on a build folder; of thousands of tests only what failed and the count is shown.
+tests = ctest --test-dir build/$(1) --output-on-failure --no-tests=error -j $(JOBS)
+quiet = { grep --line-buffered -vE '^ +Start +[0-9]+:|^ *[0-9]+/[0-9]+ Test .* Passed +[0-9.]+ sec$$|^Internal ctest|^(house|packaging) +=' || true; }
+
 .PHONY: help run build test check check-deep bench interop e2e fuzz coverage asan tsan setup clean
 
 help:  ## this list
@@ -22,17 +26,17 @@ build/%/build.ninja: CMakePresets.json
 
 run:  ## build the program and start it (without a terminal: the demo)
 	@tools/setup.sh build
-	@$(MAKE) build/release/build.ninja
+	@$(MAKE) -s build/release/build.ninja
 	@ninja --quiet -C build/release kith-cli
 	@if [ -t 0 ] && [ -t 1 ]; then exec $(PROGRAM); else exec $(PROGRAM) demo; fi
 
 build:  ## build everything for tests (build/dev)
 	@tools/setup.sh build test bench
-	@$(MAKE) build/dev/build.ninja
+	@$(MAKE) -s build/dev/build.ninja
 	@ninja --quiet -C build/dev -j $(JOBS)
 
 test: build  ## build and run all tests but the long ones
-	@start=$$SECONDS; ctest --test-dir build/dev --output-on-failure --no-tests=error -j $(JOBS) \
+	@start=$$SECONDS; $(call tests,dev) | $(quiet) \
 	  || { echo "make test: FAILED after $$((SECONDS - start)) s (log: build/dev/Testing/Temporary/LastTest.log)"; exit 1; }; \
 	  echo "make test: passed in $$((SECONDS - start)) s"
 
@@ -46,14 +50,14 @@ check-deep: build  ## the clang static analyzer over everything (slow)
 
 bench:  ## benchmarks beside the machine's limits and ZeroMQ
 	@tools/setup.sh build bench
-	@$(MAKE) build/release/build.ninja
+	@$(MAKE) -s build/release/build.ninja
 	@grep -q 'KITH_BUILD_BENCH:BOOL=ON' build/release/CMakeCache.txt || cmake -S . -B build/release -DKITH_BUILD_BENCH=ON --log-level=WARNING
 	@ninja --quiet -C build/release -j $(JOBS)
 	@$(call script,bench/run.sh)
 
 interop:  ## js-libp2p (and go-libp2p when Go is present) against us
 	@tools/setup.sh build interop
-	@$(MAKE) build/release/build.ninja
+	@$(MAKE) -s build/release/build.ninja
 	@ninja --quiet -C build/release kith-cli
 	@$(call script,tests/interop/run.sh)
 
@@ -62,25 +66,25 @@ e2e: build  ## the long tests between network namespaces
 
 fuzz:  ## every fuzz target for FUZZ_SECONDS (60)
 	@tools/setup.sh build fuzz
-	@$(MAKE) build/fuzz/build.ninja
+	@$(MAKE) -s build/fuzz/build.ninja
 	@ninja --quiet -C build/fuzz -j $(JOBS) fuzz_targets
 	@tools/fuzz.sh build/fuzz $(FUZZ_SECONDS)
 
 coverage:  ## line coverage of src/ by the tests
 	@tools/setup.sh build test coverage
-	@$(MAKE) build/coverage/build.ninja
+	@$(MAKE) -s build/coverage/build.ninja
 	@ninja --quiet -C build/coverage -j $(JOBS)
 	@find build/coverage -name '*.gcda' -delete
-	@ctest --test-dir build/coverage --output-on-failure --no-tests=error -j $(JOBS) -LE 'packaging|house'
+	@$(call tests,coverage) -LE 'packaging|house' | $(quiet)
 	@gcovr -r . --object-directory build/coverage --filter src/ --exclude-throw-branches -j $(JOBS) \
 	  --txt build/coverage/coverage.txt --html-details build/coverage/coverage.html --print-summary >build/coverage/summary.txt
 	@cat build/coverage/coverage.txt; echo "make coverage: $$(grep -m1 '^lines' build/coverage/summary.txt) (build/coverage/coverage.html)"
 
 asan tsan:
 	@tools/setup.sh build test fuzz
-	@$(MAKE) build/$@/build.ninja
+	@$(MAKE) -s build/$@/build.ninja
 	@ninja --quiet -C build/$@ -j $(JOBS)
-	@ctest --test-dir build/$@ --output-on-failure --no-tests=error -j $(JOBS) -LE 'packaging|house'
+	@$(call tests,$@) -LE 'packaging|house' | $(quiet)
 	@echo "make $@: passed"
 
 setup:  ## install what every target needs

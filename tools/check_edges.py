@@ -116,9 +116,26 @@ def check_cmake():
     return declared
 
 
+def check_printed_table():
+    """ARCHITECTURE.md prints the table as rows | module | text | uses |."""
+    name = "ARCHITECTURE.md"
+    printed = {}
+    for number, line in enumerate(house.lines(name), 1):
+        match = re.fullmatch(r"\| ([a-z_]+) \| .* \| ([a-z_ -]+) \|", line)
+        if match and match[1] != "module":
+            printed[match[1]] = number, match[2].replace("-", "").split()
+    for module, uses in table.modules.items():
+        number, shown = printed.pop(module, (1, None))
+        if shown != uses:
+            house.say(f"{name}:{number}", f"the row of {module} must end with | {' '.join(uses) or '-'} | as tools/edges.txt has it")
+    for module, (number, _) in printed.items():
+        house.say(f"{name}:{number}", f"module {module} is not in tools/edges.txt; remove the row or add the module there")
+
+
 for source in sources:
     check_file(source)
 check_cmake()
+check_printed_table()
 for what, graph in (("modules", module_graph), ("files", file_graph)):
     cycle = find_cycle(graph)
     if cycle:

@@ -23,7 +23,7 @@ one() {
       "$(grep -o 'cov: [0-9]*' "$logs/$name.log" | tail -n 1)"
   else
     printf 'fuzz %-28s FAILED  see %s; input in %s\n' "$name" "$logs/$name.log" "$crashes"
-    tail -n 25 "$logs/$name.log"
+    grep -E "SUMMARY|ERROR|runtime error|Test unit written" "$logs/$name.log" | cut -c1-200 || true
     return 1
   fi
 }
