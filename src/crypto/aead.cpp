@@ -21,6 +21,10 @@ EVP_CIPHER_CTX* evp(void* context) noexcept { return static_cast<EVP_CIPHER_CTX*
 // OpenSSL counts in int.
 constexpr std::size_t max_evp = 1U << 30U;
 
+// libsodium's text pointers must not be null, which those of an empty span may be.
+const std::uint8_t* not_null(ByteView text, const std::uint8_t* other) noexcept { return text.empty() ? other : text.data(); }
+std::uint8_t* not_null(MutableBytes text, std::uint8_t* other) noexcept { return text.empty() ? other : text.data(); }
+
 // The tag is fixed-size, the text is not empty (it has at least `crossover` bytes), the associated data may be.
 bool update(EVP_CIPHER_CTX* context, ByteView ad, ByteView from, MutableBytes to) noexcept {
     int n = 0;
@@ -54,8 +58,8 @@ bool Aead::prepare(const Nonce& nonce, bool sealing, std::size_t text, std::size
 
 void Aead::seal(const Nonce& nonce, ByteView ad, ByteView from, MutableBytes to, Tag tag) noexcept {
     if (!prepare(nonce, true, from.size(), ad.size())) {
-        crypto_aead_chacha20poly1305_ietf_encrypt_detached(to.data(), tag.data(), nullptr, from.data(), from.size(), ad.data(), ad.size(),
-                                                           nullptr, nonce.data(), key_.view().data());
+        crypto_aead_chacha20poly1305_ietf_encrypt_detached(not_null(to, tag.data()), tag.data(), nullptr, not_null(from, tag.data()),
+                                                           from.size(), ad.data(), ad.size(), nullptr, nonce.data(), key_.view().data());
         return;
     }
     EVP_CIPHER_CTX* context = evp(context_.get());
@@ -79,8 +83,9 @@ bool Aead::open(const Nonce& nonce, ByteView ad, ByteView from, MutableBytes to,
         good = EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, static_cast<int>(tag_size), expected.data()) == 1 &&
                update(context, ad, from, to) && EVP_CipherFinal_ex(context, to.data() + to.size(), &n) == 1;
     } else {
-        good = crypto_aead_chacha20poly1305_ietf_decrypt_detached(to.data(), nullptr, from.data(), from.size(), tag.data(), ad.data(),
-                                                                  ad.size(), nonce.data(), key_.view().data()) == 0;
+        std::uint8_t none = 0;
+        good = crypto_aead_chacha20poly1305_ietf_decrypt_detached(not_null(to, &none), nullptr, not_null(from, tag.data()), from.size(),
+                                                                  tag.data(), ad.data(), ad.size(), nonce.data(), key_.view().data()) == 0;
     }
     // OpenSSL has written the text before it compares the tag; unauthentic plaintext must not be seen.
     if (!good) wipe(to);

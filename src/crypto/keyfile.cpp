@@ -142,6 +142,7 @@ Result<Secret32> decode_key_file(ByteView file, std::optional<std::string_view> 
         return Secret32(layout->body.first<seed_size>());
     }
     if (!passphrase) return Error{Errc::invalid_argument, "the key file needs a passphrase"};
+    if (passphrase->empty()) return Errc::wrong_passphrase;  // no file is made with it
     auto key = stretch(*passphrase, layout->salt, layout->cost);
     if (!key) return key.error();
     Secret32 seed;

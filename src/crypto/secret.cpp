@@ -40,8 +40,10 @@ void SecretBytes::clear() noexcept {
 
 LockedSecret::LockedSecret(std::size_t size) : size_(size) {
     if (size == 0) return;
+    // sodium_malloc() aborts the program where sodium_init() has not been called, and a SigningKey may come first.
+    const bool ready = sodium_init() >= 0;
     // libsodium ignores a refused mlock here and keeps the guard pages; it gives null only without pages at all.
-    data_ = static_cast<std::uint8_t*>(sodium_malloc(size));
+    if (ready) data_ = static_cast<std::uint8_t*>(sodium_malloc(size));
     guarded_ = data_ != nullptr;
     if (!guarded_) data_ = std::make_unique<std::uint8_t[]>(size).release();
     std::fill_n(data_, size, std::uint8_t{0});  // libsodium fills with 0xdb

@@ -33,8 +33,10 @@ Aead::Nonce noise(std::uint64_t number) {
 
 Sealed by_sodium(const Aead::Nonce& nonce, ByteView ad, ByteView text) {
     Sealed out{Bytes(text.size()), {}};
-    crypto_aead_chacha20poly1305_ietf_encrypt_detached(out.text.data(), out.tag.data(), nullptr, text.data(), text.size(), ad.data(),
-                                                       ad.size(), nullptr, nonce.data(), key_bytes().data());
+    std::uint8_t none = 0;  // the pointers must not be null
+    crypto_aead_chacha20poly1305_ietf_encrypt_detached(text.empty() ? &none : out.text.data(), out.tag.data(), nullptr,
+                                                       text.empty() ? &none : text.data(), text.size(), ad.data(), ad.size(), nullptr,
+                                                       nonce.data(), key_bytes().data());
     return out;
 }
 

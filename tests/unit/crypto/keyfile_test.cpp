@@ -112,6 +112,7 @@ TEST(KeyFile, WrongPassphrase) {
     EXPECT_EQ(refusal(file, "correct horsf"), Errc::wrong_passphrase);
     EXPECT_EQ(refusal(file, "correct hors"), Errc::wrong_passphrase);
     EXPECT_EQ(refusal(file, ""), Errc::wrong_passphrase);
+    EXPECT_EQ(refusal(file, std::string_view{}), Errc::wrong_passphrase);
 }
 
 TEST(KeyFile, PassphraseMissingOrNotAsked) {

@@ -48,7 +48,7 @@ void ForeignKey::FreeKey::operator()(evp_pkey_st* key) const noexcept { EVP_PKEY
 ForeignKey ForeignKey::rsa(unsigned bits) { return ForeignKey(EVP_RSA_gen(bits)); }
 
 ForeignKey ForeignKey::ec(const std::string& group, bool compressed) {
-    EVP_PKEY* key = EVP_EC_gen(group.c_str());
+    EVP_PKEY* key = EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", group.c_str());
     EXPECT_NE(key, nullptr) << group;
     const char* form = compressed ? "compressed" : "uncompressed";
     EXPECT_EQ(EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, form), 1);

@@ -3,17 +3,11 @@
 #include "crypto/aead.hpp"
 #include "crypto/ed25519.hpp"
 #include "crypto/hash.hpp"
-#include "crypto/init.hpp"
 #include "crypto/x25519.hpp"
 #include "vectors.hpp"
 
 namespace kith::crypto::test {
 namespace {
-
-TEST(Init, CanBeCalledAgain) {
-    EXPECT_TRUE(init().has_value());
-    EXPECT_TRUE(init().has_value());
-}
 
 TEST(Hash, Sha256) {
     EXPECT_EQ(to_hex(sha256({})), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
