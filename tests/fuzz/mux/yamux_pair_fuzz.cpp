@@ -57,7 +57,8 @@ private:
         mux::Config config;
         config.max_inbound_streams = config.max_outbound_streams = 5;
         config.max_unacked_opens = 4;
-        config.max_frame_payload = 5000;
+        config.max_frame_payload = 1000;
+        config.initial_window = 8 * 1024;  // on both sides: windows run out early and inputs stay fast
         return config;
     }
 
@@ -75,7 +76,7 @@ private:
                 break;
             case 1:
                 if (!some || it->second.finish) break;
-                it->second.wanted += 1U + value * 300U;
+                it->second.wanted += 1U + value * 40U;
                 side.session.want_write(it->first);
                 break;
             case 2:
@@ -93,7 +94,7 @@ private:
                 side.session.ping(now_, value);
                 break;
             case 6:
-                pull(side, value * 100U);
+                pull(side, value * 20U);
                 break;
             case 7:
                 side.session.set_priority(some ? it->first : StreamId{}, value);
@@ -166,14 +167,14 @@ private:
 
     void wind_down() {
         if (mutated_) return;
-        for (int round = 0; round < 400; ++round) {
+        for (int round = 0; round < 1000; ++round) {
             bool busy = false;
             for (Side& side : sides_) {
                 for (auto& [id, stream] : side.streams) {
                     if (!stream.finish) finish(side, id, stream);
                     take(side, id, stream);
                 }
-                pull(side, 60'000);
+                pull(side, 4000);
                 deliver(side, 1'000'000);
             }
             for (const Side& side : sides_) busy = busy || side.session.wants_pull() || !side.streams.empty() || !side.out.empty();

@@ -142,6 +142,22 @@ TEST(Close, ResetOnTheOpenedEventSilencesTheFrame) {
     EXPECT_EQ(show(session.next(rest, {})), "opened 3");
 }
 
+TEST(Close, AFinThatWasOfferedAndNotTakenIsNotOfferedForEver) {
+    Session session = client();
+    const StreamId id = *session.open();
+    session.want_write(id);
+    Bytes out(header_size + 64 * 1024);
+    while (const auto grant = session.next_grant(out.size())) session.commit(*grant, grant->max, false, true, out);
+    session.want_write(id, true);
+    EXPECT_EQ(session.commit(*session.next_grant(100), 0, false, true, out), 0U) << "there was data after all";
+    EXPECT_FALSE(session.wants_pull());
+    session.want_write(id);
+    EXPECT_FALSE(session.wants_pull()) << "without window only a FIN may go";
+    session.want_write(id, true);
+    EXPECT_EQ(session.commit(*session.next_grant(100), 0, true, false, out), header_size);
+    EXPECT_FALSE(session.wants_pull());
+}
+
 TEST(Close, CallsForAStreamThatIsGoneDoNothing) {
     Session session = client();
     const StreamId id = *session.open();
