@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "discovery/mdns.hpp"
 #include "protocol/identify/identify.hpp"
 #include "protocol/perf/perf.hpp"
 #include "protocol/ping/ping.hpp"
@@ -38,10 +39,12 @@ connection::NoiseIdentity Engine::handshake_identity(const crypto::SigningKey& k
     return connection::make_identity(key, std::move(secret));
 }
 
-void Engine::set_listen_addresses(std::vector<Multiaddr> addresses, Instant now) {
+void Engine::set_listen_addresses(std::vector<Multiaddr> addresses, std::vector<std::uint16_t> any_v6_ports, Instant now) {
     now_ = now;
     listen_addresses_ = std::move(addresses);
+    listen_ports_v6_ = std::move(any_v6_ports);
     refresh_identify(now);
+    refresh_lan(now);
 }
 
 std::optional<Instant> Engine::next_deadline() const {
@@ -49,6 +52,10 @@ std::optional<Instant> Engine::next_deadline() const {
     for (const auto slot : ack_peers_) {
         const auto* peer = const_cast<PeerTable&>(peers_).at(slot);  // find only
         const auto at = peer->receiver->deadline();
+        if (at && (!next || *at < *next)) next = at;
+    }
+    if (mdns_) {
+        const auto at = mdns_->next_deadline();
         if (at && (!next || *at < *next)) next = at;
     }
     return next;
@@ -61,6 +68,10 @@ void Engine::tick(Instant now) {
         const auto key = timers_.pop(now);
         if (!key) break;
         on_timer(*key, now);
+    }
+    if (mdns_) {
+        mdns_->tick(now);
+        drain_lan(now);
     }
     for (std::size_t i = 0; i < ack_peers_.size(); ++i) {
         auto& peer = *peers_.at(ack_peers_[i]);

@@ -67,13 +67,19 @@ public:
     void tick(Instant now);  // everything that is due
 
     // ---- inputs: dialling (engine_dial.cpp)
-    void set_listen_addresses(std::vector<Multiaddr> addresses, Instant now);
+    void set_listen_addresses(std::vector<Multiaddr> addresses, std::vector<std::uint16_t> any_v6_ports, Instant now);
     void connect(OpId op, const ConnectTarget& target, Instant now);  // completes with PeerId or Error
     void cancel(OpId op, const Error& why, Instant now);
     void disconnect(const PeerId& peer, Instant now);
     void add_address(const PeerId& peer, const Multiaddr& address, peer::Source source, std::optional<Instant> expires, Instant now);
     void lan_lost(const PeerId& peer, Instant now);
     void resolved(std::uint64_t query, std::span<const IpAddress> addresses, const Error* error, Instant now);
+
+    // ---- inputs: the LAN (engine_lan.cpp)
+    void lan_start(Instant now);
+    void lan_interfaces(std::vector<LanInterface> interfaces, Instant now);
+    void lan_packet(std::uint32_t interface, const Endpoint& from, ByteView bytes, Instant now);
+    void lan_stop(Instant now);
 
     // ---- inputs: messages (engine_messages.cpp)
     Result<LaneHandle> lane(const PeerId& peer, std::string_view channel, Strength strength, Priority priority, Instant now);
@@ -142,6 +148,10 @@ private:
     void redial(PeerState& peer, Instant now);
     void schedule_redial(PeerState& peer, Instant now);
 
+    // LAN
+    void refresh_lan(Instant now);
+    void drain_lan(Instant now);
+
     // streams
     void on_proposal(Link& link, const connection::Event& event, Instant now);
     void drop_stream(Link& link, StreamId id);
@@ -194,6 +204,9 @@ private:
     std::vector<std::uint32_t> ack_peers_;    // slots with an acknowledgement to come
     std::vector<std::uint32_t> dirty_peers_;  // slots with new messages in this batch
     std::vector<Multiaddr> listen_addresses_;
+    std::vector<std::uint16_t> listen_ports_v6_;  // of [::]: link-local addresses are announced with them
+    std::vector<LanInterface> lan_interfaces_;
+    std::unique_ptr<discovery::Mdns> mdns_;
     std::shared_ptr<RawStreams> raw_;
     std::shared_ptr<protocol::Identify> identify_;
     std::shared_ptr<protocol::Ping> ping_;

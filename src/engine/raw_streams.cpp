@@ -73,7 +73,7 @@ RawStreams::Pulled RawStreams::pull(StreamRef ref, MutableBytes room, Instant) {
     const auto left = stream.buffer.size() - stream.sent;
     const bool fin = stream.fin && left == 0 && !stream.fin_sent;
     if (fin) stream.fin_sent = true;
-    if (n != 0) out_.emplace_back(StreamDrained{ref, left});
+    if (n != 0) out_.emplace_back(StreamDrained{ref, n});
     return {n, fin, left != 0};
 }
 

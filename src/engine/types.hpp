@@ -56,6 +56,11 @@ struct LinkUp {
     Endpoint local;
     Endpoint remote;
 };
+// An interface on which peers are looked for.
+struct LanInterface {
+    std::uint32_t index = 0;
+    std::vector<IpAddress> addresses;
+};
 struct ConnectTarget {
     PeerId peer;                       // none: whoever answers
     std::vector<Multiaddr> addresses;  // empty: those that are known
@@ -81,7 +86,9 @@ struct Resolve {
 };
 struct Packet {
     std::uint32_t interface = 0;  // 0: every interface
-    std::optional<Endpoint> to;   // none: the multicast group
+    std::optional<Endpoint> to;   // none: the multicast groups
+    bool v4 = true;               // which of them
+    bool v6 = true;
     Bytes bytes;
 };
 struct Released {
@@ -115,7 +122,7 @@ struct StreamClosed {
 };
 struct StreamDrained {
     StreamRef stream;
-    std::size_t buffered = 0;  // unsent bytes
+    std::size_t bytes = 0;  // that left the send buffer
 };
 using StreamOutput = std::variant<StreamOpened, StreamData, StreamFinished, StreamClosed, StreamDrained>;
 

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// What send() reads and writes without asking the engine: whether the peer can be reached, and how much is queued.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "engine/types.hpp"
+#include "kith/node.hpp"
+#include "kith/peer_id.hpp"
+
+namespace kith::node {
+
+// Written by the engine's thread, read by all.
+struct PeerRecord {
+    explicit PeerRecord(const PeerId& id) : peer(id) {}
+    const PeerId peer;
+    std::atomic<bool> known{false};
+    std::atomic<bool> unsupported{false};
+    std::size_t channels = 0;  // under the table's lock
+};
+
+struct ChannelState {
+    ChannelState(std::shared_ptr<PeerRecord> p, std::string n) : peer(std::move(p)), name(std::move(n)) {}
+
+    const std::shared_ptr<PeerRecord> peer;
+    const std::string name;
+
+    // Admission: reserved by senders, given back by the engine.
+    std::atomic<std::uint64_t> queued_messages{0};
+    std::atomic<std::uint64_t> queued_bytes{0};
+    // Senders that wait for room.
+    std::atomic<std::uint32_t> waiters{0};
+    std::mutex mutex;
+    std::condition_variable_any room;
+
+    // Engine's thread: lanes by priority, made at first use.
+    std::array<std::optional<engine::LaneHandle>, 4> lanes;
+};
+
+}  // namespace kith::node

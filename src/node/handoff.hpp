@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// From any thread to the engine's: messages to send and what the callbacks consumed. Two arenas change places under one short
+// lock, so a steady flow allocates nothing and wakes the engine at most once a turn.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "delivery/receiver.hpp"
+#include "kith/bytes.hpp"
+#include "kith/error.hpp"
+#include "kith/function.hpp"
+#include "kith/message.hpp"
+#include "node/channel_state.hpp"
+
+namespace kith::node {
+
+struct SendEntry {
+    ChannelState* channel = nullptr;  // lives as long as the node
+    std::uint64_t token = 0;
+    std::uint32_t size = 0;           // bytes in the arena; of `owned` when it is not empty
+    Strength strength = Strength::reliable;
+    Priority priority = Priority::normal;
+    Bytes owned;
+};
+
+struct ConsumedRow {
+    std::uint32_t source = 0;
+    std::uint32_t row = 0;
+    std::uint32_t generation = 0;
+    std::uint64_t seq = 0;
+};
+
+using DoneFunction = Function<void(Result<Receipt>)>;
+
+struct Arena {
+    Bytes bytes;
+    std::vector<SendEntry> entries;
+    std::vector<std::pair<std::uint64_t, DoneFunction>> waiting;  // token -> who wants to know
+    std::vector<ConsumedRow> consumed;
+    std::vector<delivery::Batch> spent;                           // empty batches going back, for their memory
+
+    bool empty() const noexcept { return entries.empty() && consumed.empty() && spent.empty(); }
+    void clear() noexcept {
+        bytes.clear();
+        entries.clear();
+        waiting.clear();
+        consumed.clear();
+    }
+};
+
+class Handoff {
+public:
+    // Runs `fill(arena)` under the lock. True: the engine does not know yet that there is something; wake it.
+    template <class F>
+    bool add(F&& fill) {
+        const std::scoped_lock lock(mutex_);
+        fill(arena_);
+        return !std::exchange(told_, true);
+    }
+    // Engine's thread. `arena` is empty and comes back full.
+    void swap(Arena& arena) {
+        const std::scoped_lock lock(mutex_);
+        std::swap(arena, arena_);
+        told_ = false;
+    }
+
+private:
+    std::mutex mutex_;
+    Arena arena_;
+    bool told_ = false;
+};
+
+}  // namespace kith::node

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// The user's end of a raw stream: buffers between the engine's thread and whoever reads and writes.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/strong_id.hpp"
+#include "kith/node.hpp"
+#include "kith/stream.hpp"
+
+namespace kith {
+inline namespace v0 {
+
+// open --peer's end--> read_ended;  open --close_write--> write_ended;  any --reset, link lost, both ended--> closed
+class Stream::Impl : public std::enable_shared_from_this<Stream::Impl> {
+public:
+    static constexpr std::size_t send_limit = 1u << 20;
+
+    Impl(std::weak_ptr<Node::Impl> node, StreamRef ref, PeerId peer, std::string protocol, Direction direction)
+        : node_(std::move(node)), ref_(ref), peer_(peer), protocol_(std::move(protocol)), direction_(direction) {}
+    ~Impl();
+
+    // ---- [any thread]
+    void read(Function<void(Result<Bytes>)> done, std::size_t max, bool direct);
+    void write(Bytes data, Function<void(Status)> done, bool direct);
+    void close_write();
+    void reset(const Error& why);
+    void cancel();
+
+    // ---- [loop]
+    void on_data(Bytes&& data);
+    void on_finished();
+    void on_closed(const Error& error);
+    void on_drained(std::size_t bytes);
+
+    const PeerId& peer() const noexcept { return peer_; }
+    const std::string& protocol() const noexcept { return protocol_; }
+    Direction direction() const noexcept { return direction_; }
+    std::shared_ptr<Node::Impl> node() const { return node_.lock(); }
+
+private:
+    struct Reader {
+        Function<void(Result<Bytes>)> done;
+        std::size_t max = 0;
+        bool direct = false;
+    };
+    struct Writer {
+        Bytes data;
+        Function<void(Status)> done;
+        bool direct = false;
+    };
+    using Calls = std::vector<std::pair<Function<void()>, bool>>;
+    void serve_reader(Calls& calls);      // mutex_ held
+    void serve_writers(Calls& calls);     // mutex_ held
+    void end_all(const Error& why, Calls& calls);  // mutex_ held
+    void run(Calls& calls);
+
+    const std::weak_ptr<Node::Impl> node_;
+    const StreamRef ref_;
+    const PeerId peer_;
+    const std::string protocol_;
+    const Direction direction_;
+
+    std::mutex mutex_;
+    std::deque<Bytes> received_;
+    std::size_t front_used_ = 0;
+    std::optional<Reader> reader_;
+    std::deque<Writer> writers_;
+    std::size_t buffered_ = 0;   // given to the engine, not on the wire
+    bool read_ended_ = false;
+    bool write_ended_ = false;
+    std::optional<Error> closed_;
+};
+
+}  // namespace v0
+}  // namespace kith
