@@ -17,7 +17,7 @@ namespace {
 using enum ValueKind;
 using M = Multiaddr;
 
-constexpr std::array protocols{
+constexpr std::array<Protocol, 29> protocols{
     Protocol{M::ip4, "ip4", ip4, 4},
     Protocol{M::tcp, "tcp", port, 2},
     Protocol{M::ip6, "ip6", ip6, 16},
