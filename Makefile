@@ -12,7 +12,7 @@ PROGRAM := build/release/apps/kith/kith
 
 # ctest on a build folder; of thousands of tests only what failed and the count is shown.
 tests = ctest --test-dir build/$(1) --output-on-failure --no-tests=error -j $(JOBS)
-quiet = { grep --line-buffered -vE '^ +Start +[0-9]+:|^ *[0-9]+/[0-9]+ Test .* Passed +[0-9.]+ sec$$|^Internal ctest|^(house|packaging) +=' || true; }
+quiet = { grep --line-buffered -vE '^ +Start +[0-9]+:|^ *[0-9]+/[0-9]+ Test .* Passed +[0-9.]+ sec$$|^Internal ctest|^(house|packaging) +=|^Label Time Summary' || true; }
 
 .PHONY: help run build test check check-deep bench interop e2e fuzz coverage asan tsan setup clean
 
