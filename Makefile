@@ -8,13 +8,14 @@ MAKEFLAGS += --no-print-directory
 
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
+PREFIX ?= /usr/local
 PROGRAM := build/release/apps/kith/kith
 
 # ctest on a build folder; of thousands of tests only what failed and the count is shown.
 tests = ctest --test-dir build/$(1) --output-on-failure --no-tests=error -j $(JOBS)
 quiet = { grep --line-buffered -vE '^ +Start +[0-9]+:|^ *[0-9]+/[0-9]+ Test .* Passed +[0-9.]+ sec$$|^Internal ctest|^(house|packaging) +=|^Label Time Summary' || true; }
 
-.PHONY: help run build test check check-deep bench interop e2e fuzz coverage asan tsan setup clean
+.PHONY: help run build test check check-deep bench interop e2e fuzz coverage asan tsan install setup clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,12 +81,20 @@ coverage:  ## line coverage of src/ by the tests
 	  --txt build/coverage/coverage.txt --html-details build/coverage/coverage.html --print-summary >build/coverage/summary.txt
 	@cat build/coverage/coverage.txt; echo "make coverage: $$(grep -m1 '^lines' build/coverage/summary.txt) (build/coverage/coverage.html)"
 
+asan:  ## the tests under the address and undefined behaviour sanitizers
+tsan:  ## the tests under the thread sanitizer
 asan tsan:
 	@tools/setup.sh build test fuzz
 	@$(MAKE) -s build/$@/build.ninja
 	@ninja --quiet -C build/$@ -j $(JOBS)
 	@$(call tests,$@) -LE 'packaging|house' | $(quiet)
 	@echo "make $@: passed"
+
+install:  ## library and program into PREFIX (/usr/local)
+	@tools/setup.sh build
+	@$(MAKE) -s build/release/build.ninja
+	@ninja --quiet -C build/release -j $(JOBS)
+	@cmake --install build/release --prefix $(PREFIX)
 
 setup:  ## install what every target needs
 	@tools/setup.sh build test check bench fuzz coverage
