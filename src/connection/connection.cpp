@@ -183,6 +183,7 @@ std::optional<Event> Connection::stream_event(const mux::Event& in, Instant now)
                 out.error = {Errc::not_supported, "the peer closed the stream before it agreed on the protocol"};
                 return out;
             }
+            if (!mux_.exists(in.stream)) streams_.erase(it);  // we had finished before
             out.kind = Event::Kind::finished;
             return out;
         case mux::Event::Kind::reset: {

@@ -73,15 +73,20 @@ void Engine::tick(Instant now) {
         mdns_->tick(now);
         drain_lan(now);
     }
-    for (std::size_t i = 0; i < ack_peers_.size(); ++i) {
-        auto& peer = *peers_.at(ack_peers_[i]);
-        if (!peer.receiver->wants_fill(now)) continue;
+    // Told once: a link whose socket is full must not make the deadline of its acknowledgement due again and again.
+    std::erase_if(ack_peers_, [&](std::uint32_t slot) {
+        auto& peer = *peers_.at(slot);
+        const auto at = peer.receiver->deadline();
+        if (at && *at > now) return false;
+        peer.ack_listed = false;
+        if (!at) return true;
         const auto ref = peer.receiver->current();
         if (auto* link = links_.live(ref.link)) {
             link->connection->want_write(ref.stream);
             touch(*link);
         }
-    }
+        return true;
+    });
 }
 
 void Engine::on_timer(const TimerKey& key, Instant now) {

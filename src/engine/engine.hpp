@@ -216,6 +216,7 @@ private:
     connection::Tag ping_tag_ = 0;
     connection::Tag perf_tag_ = 0;
     std::vector<protocol::Actions> spare_actions_;
+    std::vector<StreamId> stalled_;  // of the records being written
     std::uint64_t last_link_ = 0;
     std::uint64_t last_dial_ = 0;
     std::uint64_t last_query_ = 0;

@@ -313,26 +313,32 @@ std::size_t Engine::pull_link(Link& link, MutableBytes out, Instant now) {
     if (connection.is_open() || connection.failed()) {
         while (out.size() - n >= connection::record_room && connection.wants_pull()) {
             connection.begin_record(out.subspan(n));
+            const auto stalled = stalled_.size();  // a carried link's records are made inside ours
             while (link.state != LinkState::closing) {
                 const auto grant = connection.next_grant();
                 if (!grant) break;
                 const auto pulled = pull_stream(link, *grant, now);
-                connection.commit(*grant, pulled.bytes, pulled.fin, pulled.more);
+                // Its next piece does not fit into this record, or into its window: others go first, it joins again behind them.
+                const bool waits = pulled.bytes == 0 && !pulled.fin && pulled.more;
+                connection.commit(*grant, pulled.bytes, pulled.fin, pulled.more && !waits);
+                if (waits) stalled_.push_back(grant->stream);
                 if (pulled.fin) {
                     if (const auto it = link.streams.find(grant->stream.value); it != link.streams.end()) {
                         it->second.local_fin = true;
                         both_finished(link, grant->stream, now);
                     }
                 }
-                if (pulled.bytes == 0 && !pulled.fin && pulled.more) break;  // no room for its next piece: next record
             }
+            for (auto i = stalled; i < stalled_.size(); ++i) connection.want_write(stalled_[i]);
+            stalled_.resize(stalled);
             const auto size = connection.end_record();
             if (!size || *size == 0) break;
             ++stats_.records_sent;
             n += *size;
         }
     }
-    if (!connection.wants_pull()) link.write_told = false;
+    // The driver stops at 0. What waits then (for a window) is told again after the next input of this link.
+    if (n == 0 || !connection.wants_pull()) link.write_told = false;
     stats_.bytes_sent += n;
     return n;
 }

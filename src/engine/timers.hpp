@@ -43,6 +43,7 @@ public:
         heap_.push_back({at, key, slot.number});
         std::push_heap(heap_.begin(), heap_.end(), later);
         if (heap_.size() > 64 && heap_.size() > 4 * slots_.size()) compact();
+        drop_stale();
     }
     void clear(TimerKey key) {
         slots_.erase(key);
