@@ -36,13 +36,14 @@ struct Interface {
 Result<std::vector<Interface>> list_interfaces();
 
 // Calls `changed` on the loop's thread, once per burst of changes (200 ms), when addresses or interfaces came, went, or went
-// up or down. From the system's notifications (netlink); where they cannot be had it looks every 2 s. The callback may
+// up or down. From the system's notifications (netlink); where they cannot be had it looks every `poll_interval`. The callback may
 // destroy the monitor. Owner: the caller, on the loop's thread; the loop outlives it.
 class NetworkMonitor {
 public:
     enum class Source : std::uint8_t { notifications, polling };
 
-    NetworkMonitor(EventLoop& loop, Function<void()> changed, Source wanted = Source::notifications);
+    NetworkMonitor(EventLoop& loop, Function<void()> changed, Source wanted = Source::notifications,
+                   Duration poll_interval = std::chrono::seconds{2});
     ~NetworkMonitor();
     NetworkMonitor(const NetworkMonitor&) = delete;
     NetworkMonitor& operator=(const NetworkMonitor&) = delete;

@@ -15,7 +15,6 @@ namespace kith::io {
 namespace {
 
 constexpr Duration burst = std::chrono::milliseconds{200};
-constexpr Duration poll_interval = std::chrono::seconds{2};
 
 Fd open_notifications() noexcept {
     Fd fd{::socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE)};
@@ -32,12 +31,13 @@ Fd open_notifications() noexcept {
 struct NetworkMonitor::Impl : std::enable_shared_from_this<Impl> {
     EventLoop& loop;
     Function<void()> changed;
+    Duration poll_interval;
     Fd fd;
     WatchId watch;
     TimerId timer;
     std::vector<Interface> seen;
 
-    Impl(EventLoop& l, Function<void()> c) : loop(l), changed(std::move(c)) {}
+    Impl(EventLoop& l, Function<void()> c, Duration interval) : loop(l), changed(std::move(c)), poll_interval(interval) {}
 
     void close() {
         loop.cancel(timer);
@@ -79,8 +79,8 @@ struct NetworkMonitor::Impl : std::enable_shared_from_this<Impl> {
     }
 };
 
-NetworkMonitor::NetworkMonitor(EventLoop& loop, Function<void()> changed, Source wanted)
-    : impl_(std::make_shared<Impl>(loop, std::move(changed))) {
+NetworkMonitor::NetworkMonitor(EventLoop& loop, Function<void()> changed, Source wanted, Duration poll_interval)
+    : impl_(std::make_shared<Impl>(loop, std::move(changed), poll_interval)) {
     if (wanted == Source::notifications) impl_->fd = open_notifications();
     if (impl_->fd) {
         auto watch = loop.watch(impl_->fd.get(), {.readable = true}, [impl = impl_.get()](Ready) { impl->drain(); });

@@ -28,7 +28,8 @@ public:
         int os_error = 0;
         Endpoint from;
         IpAddress to;                 // the address it was sent to: a group, or one of ours
-        std::uint32_t interface = 0;  // where it came in; 0: unknown
+        std::uint32_t interface = 0;  // where it came in, 0: unknown. Not always one that was joined: Linux gives an IPv6
+                                      // multicast to every socket that joined the group anywhere
     };
 
     // IPv6 sockets take IPv6 only. Errors: address_in_use, address_unavailable, unsupported_address, limit_exceeded, io_error.

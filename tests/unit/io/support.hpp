@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -73,6 +74,17 @@ public:
 private:
     std::filesystem::path path_;
 };
+
+// Runs the test with this name in a fresh user and network namespace, where it may change the network, after the shell command
+// `setup`. True inside; outside it checks that the run inside passed and says false.
+inline bool inside_namespace(const std::string& name, const std::string& setup = "true") {
+    if (std::getenv("KITH_TEST_NAMESPACE") != nullptr) return true;
+    const auto self = std::filesystem::read_symlink("/proc/self/exe").string();
+    const auto command = "KITH_TEST_NAMESPACE=1 unshare --user --map-root-user --net sh -ec \"" + setup + "; exec '" + self +
+                         "' --gtest_filter='" + name + "'\" >&2";
+    EXPECT_EQ(std::system(command.c_str()), 0) << command;
+    return false;
+}
 
 // Calls of operator new in this thread so far (allocations.cpp).
 std::size_t allocations() noexcept;
