@@ -14,7 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "delivery/receiver.hpp"
+#include "engine/types.hpp"
 #include "kith/function.hpp"
 #include "kith/message.hpp"
 #include "node/handoff.hpp"

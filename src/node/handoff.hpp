@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "delivery/receiver.hpp"
+#include "engine/types.hpp"
 #include "kith/bytes.hpp"
 #include "kith/error.hpp"
 #include "kith/function.hpp"
