@@ -3,6 +3,7 @@
 #define BOOST_ASIO_DISABLE_BOOST_REGEX 1
 #include "io/reactor.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
 
@@ -15,11 +16,14 @@
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/system/system_error.hpp>
+#include <cerrno>
 #include <new>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "io/clock.hpp"
+#include "io/fd.hpp"
 #include "io/os_error.hpp"
 
 namespace kith::io {
@@ -33,7 +37,7 @@ struct BootClock {
     using rep = duration::rep;
     using period = duration::period;
     using time_point = std::chrono::time_point<BootClock>;
-    static constexpr bool is_steady = true;
+    [[maybe_unused]] static constexpr bool is_steady = true;
     static time_point now() noexcept { return time_point{steady_now()}; }
 };
 using Timer = asio::basic_waitable_timer<BootClock, asio::wait_traits<BootClock>, asio::io_context::executor_type>;
@@ -83,9 +87,9 @@ constexpr std::uint8_t bit(Kind kind) noexcept { return static_cast<std::uint8_t
 // A slot. Free: !alive and nothing below refers to it. It goes back to the free list only when no operation is outstanding
 // in its rooms, it is not in the list of ready watches and its callback has returned.
 struct Watch {
-    Watch(asio::io_context& context, std::uint32_t slot) : descriptor(context), index(slot) {}
+    Watch(asio::io_context& context, std::uint32_t slot) : descriptor(std::in_place, context), index(slot) {}
 
-    Descriptor descriptor;
+    std::optional<Descriptor> descriptor;
     Function<void(Ready)> callback;
     std::uint32_t index;
     std::uint32_t generation = 0;
@@ -124,7 +128,8 @@ struct Reactor::State {
 
     ~State() {
         for (auto& watch : watches) {
-            if (watch->alive) (void)watch->descriptor.release();
+            if (watch->alive) (void)watch->descriptor->release();
+            watch->descriptor.reset();  // needs the context, and the context the rooms
         }
     }
 
@@ -162,7 +167,7 @@ void Reactor::State::arm_one(Watch& watch, asio::posix::descriptor_base::wait_ty
     if ((watch.armed & bit(kind)) != 0) return;
     watch.armed = static_cast<std::uint8_t>(watch.armed | bit(kind));
     ++counters.arms;
-    watch.descriptor.async_wait(type, OnReady<kind>{this, &watch});
+    watch.descriptor->async_wait(type, OnReady<kind>{this, &watch});
 }
 
 void Reactor::State::arm(Watch& watch) {
@@ -198,7 +203,7 @@ Ready Reactor::State::take(Watch& watch) noexcept {
     if ((bits & bit(failed)) != 0) {
         // A peer that sends urgent data must not keep the loop awake: no second look before modify().
         watch.told = true;
-        pollfd p{watch.descriptor.native_handle(), 0, 0};
+        pollfd p{watch.descriptor->native_handle(), 0, 0};
         (void)::poll(&p, 1, 0);
         out.error = watch.broken || (p.revents & (POLLERR | POLLNVAL)) != 0;
         out.hangup = (p.revents & POLLHUP) != 0;
@@ -238,6 +243,14 @@ Reactor::~Reactor() {
 }
 
 Result<std::unique_ptr<Reactor>> Reactor::create() {
+    // What Asio is going to open: asking first leaves its exception, thrown with no descriptor left at all, to races.
+    {
+        std::array<Fd, 3> needed;
+        for (auto& fd : needed) {
+            fd.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+            if (!fd) return os_error(errno, "event loop");
+        }
+    }
     try {
         return std::unique_ptr<Reactor>(new Reactor(std::make_unique<State>()));
     } catch (const boost::system::system_error& e) {
@@ -258,7 +271,7 @@ Result<WatchId> Reactor::add(NativeSocket socket, Interest interest, Function<vo
     }
     Watch& watch = *s.unused.back();
     boost::system::error_code error;
-    watch.descriptor.assign(socket, error);
+    watch.descriptor->assign(socket, error);
     if (error) {
         Error out = os_error(error.value(), "watch");
         if (error.value() == EBADF || error.value() == EEXIST || error.value() == EPERM || error.value() == EINVAL) {
@@ -293,7 +306,7 @@ bool Reactor::remove(WatchId id) noexcept {
     watch->alive = false;
     ++watch->generation;
     --state_->alive;
-    (void)watch->descriptor.release();
+    (void)watch->descriptor->release();
     if (watch->calling) return true;
     const auto gone = std::move(watch->callback);
     state_->recycle(*watch);

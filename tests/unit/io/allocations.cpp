@@ -7,7 +7,25 @@
 
 namespace {
 thread_local std::size_t count = 0;
+}  // namespace
 
+std::size_t kith::io::test::allocations() noexcept { return count; }
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define KITH_TEST_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define KITH_TEST_SANITIZED 1
+#endif
+
+#ifdef KITH_TEST_SANITIZED
+// The sanitizers have their own operator new, and call this.
+extern "C" void __sanitizer_malloc_hook(const volatile void*, std::size_t);
+extern "C" void __sanitizer_malloc_hook(const volatile void*, std::size_t) { ++count; }
+#else
+namespace {
 void* counted(std::size_t size) {
     ++count;
     if (void* p = std::malloc(size == 0 ? 1 : size)) return p;
@@ -15,11 +33,10 @@ void* counted(std::size_t size) {
 }
 }  // namespace
 
-std::size_t kith::io::test::allocations() noexcept { return count; }
-
 void* operator new(std::size_t size) { return counted(size); }
 void* operator new[](std::size_t size) { return counted(size); }
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete[](void* p) noexcept { std::free(p); }
 void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
+#endif

@@ -221,6 +221,12 @@ TEST(Post, WakesASleepingLoopEveryTime) {
     EXPECT_EQ(done, 2000);
 }
 
+TEST(Allocations, AreCounted) {
+    const auto before = allocations();
+    const auto p = std::make_unique<std::array<char, 100>>();
+    EXPECT_EQ(allocations() - before, 1U) << static_cast<const void*>(p.get());
+}
+
 TEST(Post, SmallFunctionsAllocateNothing) {
     EventLoop loop;
     std::size_t ran = 0;

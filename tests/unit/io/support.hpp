@@ -86,7 +86,7 @@ inline bool inside_namespace(const std::string& name, const std::string& setup =
     return false;
 }
 
-// Calls of operator new in this thread so far (allocations.cpp).
+// Allocations by this thread so far (allocations.cpp).
 std::size_t allocations() noexcept;
 
 }  // namespace kith::io::test
