@@ -67,7 +67,7 @@ def check_file(name):
             continue
         quote, path = match.groups()
         place = f"{name}:{number}"
-        if ".." in pathlib.PurePosixPath(path).parts:
+        if ".." in pathlib.PurePosixPath(path).parts and (public or module is not None):
             house.say(place, f'include "{path}" climbs; write it from src/ as "module/file.hpp"')
             continue
         target = target_of(name, quote, path)
@@ -103,7 +103,7 @@ def check_cmake():
             continue
         uses, keyword = [], None
         for word in rest:
-            if word in ("USES", "LINKS", "PRODUCT"):
+            if word in ("USES", "LINKS", "APART"):
                 keyword = word
             elif keyword == "USES":
                 uses.append(word)
