@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <utility>
 
 #include "delivery/sender.hpp"
@@ -105,8 +106,26 @@ struct Receiver::Row {
     std::uint32_t lane = 0;
     bool attached = false;
 
-    // Costs of the unconsumed messages have + 1 - costs.size() .. have.
+    // Messages of earlier epochs that the application has not consumed. They keep counting, or a peer that begins one epoch
+    // after the other could fill the memory.
+    struct Era {
+        std::uint32_t generation = 0;
+        std::uint64_t done = 0;
+        std::uint64_t have = 0;
+    };
+    std::deque<Era> old;
+
+    // Costs of the unconsumed messages: those of `old`, then done + 1 .. have.
     Ring<std::uint32_t> costs;
+
+    void consume(std::uint64_t& level, std::uint64_t seq) {
+        for (; level < seq; ++level) {
+            held -= costs.front();
+            since_ack += costs.front();
+            costs.pop();
+        }
+    }
+    std::uint64_t credit() const noexcept { return taken + window > held ? taken + window - held : 0; }
 
     ~Row() {
         if (origin != nullptr) origin->release();
@@ -279,7 +298,7 @@ Result<wire::ResumeLane> Receiver::join(const Stream& stream, const wire::HelloL
     row.attached = true;
     row.lane = lane.id;
     row.taken = 0;
-    row.limit = row.window > row.held ? row.window - row.held : 0;
+    row.limit = row.credit();
     row.acked = row.done;
     row.since_ack = 0;
     row.partial = {};
@@ -291,17 +310,8 @@ Result<wire::ResumeLane> Receiver::join(const Stream& stream, const wire::HelloL
 
 Status Receiver::on_data(const Lane& lane, const wire::Data& data, Instant, Packer& packer, Batch& batch) {
     auto& row = *rows_[lane.row];
-    if (!row.known || row.epoch != lane.epoch) {  // the first message of an epoch makes the row
-        row.known = true;
-        row.epoch = lane.epoch;
-        ++row.generation;
-        row.have = lane.first - 1;
-        row.done = lane.first - 1;
-        row.acked = row.done;
-        row.held = 0;
-        row.costs.clear();
-    }
-    if (data.seq != row.have + 1) {
+    const bool fresh = !row.known || row.epoch != lane.epoch;
+    if (data.seq != (fresh ? lane.first : row.have + 1)) {
         ++resyncs_;
         return Error{Errc::protocol_error, "a message is missing or came twice on one stream"};
     }
@@ -309,8 +319,19 @@ Status Receiver::on_data(const Lane& lane, const wire::Data& data, Instant, Pack
     const auto cost = data.total + cost_per_message;
     if (data.offset == 0) {
         row.taken += cost;
-        if (row.taken > std::max<std::uint64_t>(row.limit, early_bytes))
-            return Error{Errc::protocol_error, "the peer sent more than its credit"};
+        // A new lane may send a little before it knows its credit; once, not with each of many streams.
+        const bool early = row.taken <= early_bytes && row.held + cost <= row.window + early_bytes;
+        if (row.taken > row.limit && !early) return Error{Errc::protocol_error, "the peer sent more than its credit"};
+    }
+    if (fresh) {  // the first message of an epoch makes the row
+        if (row.have > row.done) row.old.push_back({row.generation, row.done, row.have});
+        row.known = true;
+        row.epoch = lane.epoch;
+        ++row.generation;
+        row.have = lane.first - 1;
+        row.done = lane.first - 1;
+        row.acked = row.done;
+        row.ack_now_from = 0;
     }
     Delivered message{.origin = row.origin,
                       .seq = data.seq,
@@ -342,12 +363,20 @@ Status Receiver::on_data(const Lane& lane, const wire::Data& data, Instant, Pack
 void Receiver::consumed(std::uint32_t index, std::uint32_t generation, std::uint64_t seq, Instant now) {
     if (index >= rows_.size()) return;
     auto& row = *rows_[index];
-    if (row.generation != generation || seq <= row.done || seq > row.have) return;
-    while (row.done < seq) {
-        row.held -= row.costs.front();
-        row.since_ack += row.costs.front();
-        row.costs.pop();
-        ++row.done;
+    const bool current = row.generation == generation;
+    if (current && (seq <= row.done || seq > row.have)) return;
+    // In order: who consumed something of a later epoch has consumed all before it.
+    while (!row.old.empty() && (current || row.old.front().generation < generation)) {
+        row.consume(row.old.front().done, row.old.front().have);
+        row.old.pop_front();
+    }
+    if (current) {
+        row.consume(row.done, seq);
+    } else {
+        if (row.old.empty() || row.old.front().generation != generation) return;
+        auto& era = row.old.front();
+        row.consume(era.done, std::min(seq, era.have));
+        if (era.done == era.have) row.old.pop_front();
     }
     if (!row.attached) return;
     const bool asked = row.ack_now_from > row.acked && row.ack_now_from <= row.done;
@@ -378,7 +407,7 @@ Receiver::Filled Receiver::fill(MutableBytes out, Instant now) {
             if (row.done > row.acked) wire::append_ack(control_, row.lane, row.done, row.done);
             row.acked = row.done;
             row.since_ack = 0;
-            const auto limit = row.taken + row.window - row.held;
+            const auto limit = row.credit();
             if (limit > row.limit) wire::append_limit(control_, row.lane, limit);
             row.limit = std::max(row.limit, limit);
         }

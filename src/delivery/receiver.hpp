@@ -135,7 +135,7 @@ public:
     // When an acknowledgement becomes due, if one waits.
     std::optional<Instant> deadline() const noexcept { return ack_at_; }
 
-    // The application consumed everything of the row up to `seq`. Of an older generation: ignored.
+    // The application consumed everything of the row up to `seq`. Of a generation that is unknown: ignored.
     void consumed(std::uint32_t row, std::uint32_t generation, std::uint64_t seq, Instant now);
 
     std::uint64_t resyncs() const noexcept { return resyncs_; }

@@ -193,7 +193,9 @@ Status Sender::on_resume(const wire::Resume& resume, Instant now) {
         lane.limit = std::max(lane.limit, row.limit);
         const bool knows = row.state == wire::ResumeState::known || row.state == wire::ResumeState::gap;
         if (!lane.early) {
-            if (knows && row.have >= lane.next()) return Error{Errc::protocol_error, "RESUME claims messages that were never sent"};
+            if (knows && row.have > std::max(lane.highest, lane.first - 1)) {
+                return Error{Errc::protocol_error, "RESUME claims messages that were never sent"};
+            }
             if (!knows) lane.repeat_to = lane.highest;  // the receiver lost its memory, or never got it: it cannot be told apart
             Released sum{lane.index, 0, 0};
             if (knows) {

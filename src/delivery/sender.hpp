@@ -98,6 +98,7 @@ public:
     std::uint64_t sent() const noexcept { return sent_; }  // messages completely written, repeats included
     std::uint64_t acknowledged() const noexcept { return acknowledged_; }
     std::size_t queued() const noexcept { return queued_; }
+    std::size_t lanes() const noexcept { return lanes_.size(); }
     std::size_t memory() const noexcept;
     std::uint64_t peer_max_message() const noexcept { return peer_max_message_; }
     // The peer's CLOSE, if it said one.

@@ -63,6 +63,7 @@ std::optional<Instant> Engine::next_deadline() const {
 
 void Engine::tick(Instant now) {
     now_ = now;
+    sweep();
     // A timer that sets itself again for `now` waits for the next tick, so that no handler can hold the loop.
     for (auto left = timers_.size(); left > 0; --left) {
         const auto key = timers_.pop(now);
@@ -142,10 +143,19 @@ void Engine::on_timer(const TimerKey& key, Instant now) {
             return;
         }
         case TimerKind::redial:
-            if (auto* peer = peers_.at(static_cast<std::uint32_t>(key.owner))) redial(*peer, now);
+            if (auto* peer = peers_.at(static_cast<std::uint32_t>(key.owner))) {
+                redial(*peer, now);
+                note_idle(*peer);
+            }
             return;
         case TimerKind::attach:
-            if (auto* peer = peers_.at(static_cast<std::uint32_t>(key.owner))) attach(*peer, now);
+            if (auto* peer = peers_.at(static_cast<std::uint32_t>(key.owner))) {
+                attach(*peer, now);
+                note_idle(*peer);
+            }
+            return;
+        case TimerKind::push:
+            push_identify(now);
             return;
         case TimerKind::handler:
             call(key.owner, now, [&](auto& handler, auto& out) { handler.timer(key.part, now, out); });
@@ -168,11 +178,14 @@ void Engine::stop(Instant now) {
         if (link->state == LinkState::open) link->connection->go_away(0);
         close(*link, Errc::stopped, now);
     }
-    for (const auto& peer : peers_) {
-        if (!peer->sender) continue;
-        peer->sender->abandon(now);
-        drain_sender(*peer);
-    }
+    peers_.for_each([&](PeerState& peer) {
+        timers_.clear({TimerKind::redial, peer.slot, 0});
+        timers_.clear({TimerKind::attach, peer.slot, 0});
+        if (!peer.sender) return;
+        peer.sender->abandon(now);
+        drain_sender(peer);
+    });
+    timers_.clear({TimerKind::push, 0, 0});
 }
 
 }  // namespace kith::engine

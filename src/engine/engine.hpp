@@ -110,6 +110,7 @@ public:
     std::vector<PeerInfo> peers() const;
     std::optional<PeerInfo> peer(const PeerId& id) const;
     Stats stats() const;
+    Load load() const;
     std::size_t links() const noexcept { return links_.size(); }
     std::size_t timers() const noexcept { return timers_.size(); }
     const Config& config() const noexcept { return config_; }
@@ -136,7 +137,10 @@ private:
     void touch(Link& link);
     void liveness(Link& link, Instant now);
     void on_event(Link& link, connection::Event& event, Instant now);
+    void receive(LinkId id, MutableBytes bytes, Instant now);
     void receive_carried(LinkId id, ByteView bytes, Instant now);
+    void bury(LinkId carried);
+    void sweep();
     void on_timer(const TimerKey& key, Instant now);
     std::size_t pull_link(Link& link, MutableBytes out, Instant now);
     protocol::Handler::Pulled pull_stream(Link& link, const connection::Connection::Grant& grant, Instant now);
@@ -165,6 +169,7 @@ private:
     void call(connection::Tag tag, Instant now, HandlerCall what);
     void identified(LinkId link, const wire::Identify& info, Instant now);
     void refresh_identify(Instant now);
+    void push_identify(Instant now);
 
     // messages
     LinkId message_link(const PeerState& peer);
@@ -177,6 +182,9 @@ private:
     void note_ack(PeerState& peer);
     void unsupported(PeerState& peer, Instant now);
     void spare_links(PeerState& peer, Instant now);
+    void note_idle(PeerState& peer);
+    bool is_idle(const PeerState& peer) const;
+    void forget(PeerState& peer);
 
     // peers
     void event(const PeerId& peer, PeerState* state, kith::PeerState what, const Link* link, const Error* error);
@@ -199,10 +207,19 @@ private:
         std::uint16_t port = 0;
     };
     std::unordered_map<std::uint64_t, Query> queries_;
-    std::unordered_map<LinkId, Bytes> carried_;  // sealed records of links on streams, not yet written
     delivery::Packer packer_;
     std::vector<std::uint32_t> ack_peers_;    // slots with an acknowledgement to come
     std::vector<std::uint32_t> dirty_peers_;  // slots with new messages in this batch
+    std::vector<std::uint32_t> idle_peers_;   // slots that may have become idle since the last sweep
+    struct Resting {
+        std::uint32_t slot = 0;
+        std::uint64_t rested = 0;
+    };
+    std::deque<Resting> resting_;  // idle peers of whom only received messages are remembered, oldest first; some are stale
+    std::size_t resting_count_ = 0;
+    std::uint64_t rest_counter_ = 0;
+    std::vector<std::unique_ptr<Link>> buried_;  // carried links that ended inside one of their own calls
+    std::optional<Instant> pushed_at_;
     std::vector<Multiaddr> listen_addresses_;
     std::vector<std::uint16_t> listen_ports_v6_;  // of [::]: link-local addresses are announced with them
     std::vector<LanInterface> lan_interfaces_;

@@ -151,6 +151,7 @@ void Engine::finish_dial(std::uint64_t id, const Result<PeerId>& result, Instant
     const auto target = dial.peer ? dial.peer : (result ? *result : PeerId{});
     if (auto* peer = target ? peers_.find(target) : nullptr) {
         if (peer->dial == id) peer->dial = 0;
+        note_idle(*peer);
         if (!result && peer->links.empty()) {
             const auto& error = result.error();
             event(peer->id, peer, kith::PeerState::disconnected, nullptr, &error);
@@ -211,7 +212,6 @@ void Engine::disconnect(const PeerId& id, Instant now) {
     if (auto* known = book_.find(id)) known->keep = false;
     auto* peer = peers_.find(id);
     if (peer == nullptr) return;
-    timers_.clear({TimerKind::redial, peer->slot, 0});
     if (peer->dial != 0) finish_dial(peer->dial, Errc::cancelled, now);
     const auto links = peer->links;
     for (const auto link : links) {
@@ -220,6 +220,8 @@ void Engine::disconnect(const PeerId& id, Instant now) {
             close(*open, {Errc::cancelled, "disconnected by this node"}, now);
         }
     }
+    timers_.clear({TimerKind::redial, peer->slot, 0});  // until the user, a message or a fresh announcement asks again
+    note_idle(*peer);
 }
 
 void Engine::add_address(const PeerId& id, const Multiaddr& address, peer::Source source, std::optional<Instant> expires, Instant now) {

@@ -8,6 +8,8 @@
 namespace kith::engine {
 namespace {
 
+constexpr Duration good_link = std::chrono::seconds{10};
+
 TimerKey timer(TimerKind kind, const Link& link) { return {kind, link.id.value, 0}; }
 
 }  // namespace
@@ -81,6 +83,11 @@ void Engine::touch(Link& link) {
     }
 }
 
+// A carried link may end inside a call of its own, so it is kept until the next input.
+void Engine::bury(LinkId carried) {
+    if (auto link = links_.extract(carried)) buried_.push_back(std::move(link));
+}
+
 void Engine::close(Link& link, const Error& why, Instant now) {
     if (link.state == LinkState::closing) return;
     const auto carrier = link.carrier;
@@ -93,7 +100,7 @@ void Engine::close(Link& link, const Error& why, Instant now) {
         drop_stream(*below, carrier.stream);
         touch(*below);
     }
-    links_.erase(link.id);
+    bury(link.id);
 }
 
 // Everything that stood on the link learns of its end. The link stays as `closing` until its socket is gone.
@@ -118,6 +125,7 @@ void Engine::gone(Link& link, const Error& why, Instant now) {
     for (const auto id : ids) end_stream(link, StreamId{id}, end, now);
     link.streams.clear();
     link.head = {};
+    link.sealed = {};
     if (!was_open) {
         ++stats_.links_failed;
         if (link.dial != 0) attempt_failed(link.dial, link.id, why, now);
@@ -132,6 +140,10 @@ void Engine::gone(Link& link, const Error& why, Instant now) {
     std::erase(peer->links, link.id);
     if (peer->links.empty()) {
         peer->identified = false;
+        // A link that lasted, like an acknowledged message, ends the back-off; that one came up does not, for a peer that
+        // closes every link at once would be dialled without end.
+        if (auto* known = book_.find(peer->id); known != nullptr && now - link.up_at >= good_link) known->backoff.reset();
+        note_idle(*peer);
         event(peer->id, peer, kith::PeerState::disconnected, &link, &why);
         schedule_redial(*peer, now);
     } else if (peer->sender) {
@@ -162,7 +174,6 @@ void Engine::established(Link& link, Instant now) {
     peer.links.push_back(link.id);
     if (auto* known = book_.get(id, now)) {
         known->pinned = true;
-        known->backoff.reset();
         if (link.direction == Direction::outbound && !link.carrier) {
             book_.add(id, wire::from_tcp(link.remote), peer::Source::link, std::nullopt, now);
         }
@@ -170,6 +181,7 @@ void Engine::established(Link& link, Instant now) {
     timers_.set(timer(TimerKind::link_liveness, link), now + config_.ping_after_idle);
     link.connection->ping(now, static_cast<std::uint32_t>(random_.u64()));  // the first round trip, for the windows
     timers_.clear({TimerKind::redial, peer.slot, 0});
+    timers_.clear({TimerKind::attach, peer.slot, 0});  // a new link is a reason to try at once
     if (first) event(id, &peer, kith::PeerState::connected, &link, nullptr);
     for (connection::Tag tag = first_handler; registry_.handler(tag) != nullptr && link.state == LinkState::open; ++tag) {
         call(tag, now, [&](auto& handler, auto& out) { handler.link_up(info(link), now, out); });
@@ -193,6 +205,11 @@ std::size_t Engine::take_head(LinkId id, MutableBytes room) {
 
 void Engine::received(LinkId id, MutableBytes bytes, Instant now) {
     now_ = now;
+    sweep();
+    receive(id, bytes, now);
+}
+
+void Engine::receive(LinkId id, MutableBytes bytes, Instant now) {
     auto* link = links_.live(id);
     if (link == nullptr || !link->connection) return;
     stats_.bytes_received += bytes.size();
@@ -230,10 +247,17 @@ void Engine::on_event(Link& link, connection::Event& in, Instant now) {
                 if (it != link.streams.end()) receive_carried(it->second.carries, in.data, now);
                 return;
             }
+            std::size_t used = 0;
             call(in.tag, now, [&](auto& handler, auto& out) {
-                const auto n = handler.received({link.id, in.stream}, in.data, now, out);
-                if (n != 0) link.connection->consumed(in.stream, std::min(n, in.data.size()), now);
+                used = std::min(handler.received({link.id, in.stream}, in.data, now, out), in.data.size());
+                if (used != 0) link.connection->consumed(in.stream, used, now);
             });
+            if (used == in.data.size() || link.state == LinkState::closing) return;
+            // The handler made the rest of the stream a link: what it left of these bytes belongs to that.
+            if (const auto it = link.streams.find(in.stream.value); it != link.streams.end() && it->second.tag == carrier_tag) {
+                link.connection->consumed(in.stream, in.data.size() - used, now);
+                receive_carried(it->second.carries, in.data.subspan(used), now);
+            }
             return;
         }
         case Kind::agreed: {
@@ -293,7 +317,7 @@ void Engine::receive_carried(LinkId id, ByteView bytes, Instant now) {
     if (auto* link = links_.live(id)) room = std::move(link->head);
     room.insert(room.end(), bytes.begin(), bytes.end());
     if (auto* link = links_.live(id)) link->head = {};
-    received(id, room, now);
+    receive(id, room, now);
 }
 
 std::size_t Engine::pull(LinkId id, MutableBytes out, Instant now) {
@@ -361,19 +385,24 @@ protocol::Handler::Pulled Engine::pull_stream(Link& link, const connection::Conn
     }
     if (grant.tag == carrier_tag) {
         const auto it = link.streams.find(grant.stream.value);
-        auto* above = it == link.streams.end() ? nullptr : links_.find(it->second.carries);
+        auto* above = it == link.streams.end() ? nullptr : links_.live(it->second.carries);
         if (above == nullptr) return {};
+        if (auto* handler = registry_.handler(it->second.leaving)) {  // what it still had to say comes before the link
+            const auto last = handler->pull({link.id, grant.stream}, grant.room, now);
+            if (!last.more) it->second.leaving = 0;
+            return {last.bytes, false, last.more || last.bytes == grant.room.size() || above->write_told};
+        }
         // Whole records of the upper link: a grant holds less than one, so they pass through a buffer.
-        Bytes& waiting = carried_[above->id];
+        Bytes& waiting = above->sealed;
         if (waiting.empty()) {
-            waiting.resize(pull_room);
-            waiting.resize(pull_link(*above, waiting, now));
+            Bytes room(pull_room);
+            room.resize(pull_link(*above, room, now));
+            waiting = std::move(room);
         }
         const auto n = std::min(waiting.size(), grant.room.size());
         std::memcpy(grant.room.data(), waiting.data(), n);
         waiting.erase(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(n));
         const bool more = !waiting.empty() || above->write_told;
-        if (waiting.empty()) carried_.erase(above->id);
         return {n, false, more};
     }
     auto* handler = registry_.handler(grant.tag);

@@ -72,7 +72,9 @@ bool Engine::send_unreliable(const PeerId& id, std::string_view channel, ByteVie
 void Engine::flush_sends(Instant now) {
     now_ = now;
     for (const auto slot : dirty_peers_) {
-        auto& peer = *peers_.at(slot);
+        auto* found = peers_.at(slot);
+        if (found == nullptr || !found->sender) continue;
+        auto& peer = *found;
         if (peer.unsupported) {
             unsupported(peer, now);
         } else if (peer.out) {
@@ -140,7 +142,7 @@ void Engine::message_stream_opened(Link& link, StreamId id, Instant now) {
         delivery::ReceiverConfig config;
         config.max_message = config_.max_message;
         config.max_rows = config_.max_channels_per_peer;
-        config.source = peer.slot;
+        config.source = peer.source;
         peer.receiver = std::make_unique<delivery::Receiver>(config, peer.id);
     }
     link.connection->set_priority(id, message_level);
@@ -207,6 +209,9 @@ void Engine::message_bytes(Link& link, StreamId id, ByteView bytes, Instant now)
 }
 
 void Engine::drain_sender(PeerState& peer) {
+    if (!peer.sender->released().empty()) {
+        if (auto* known = book_.find(peer.id); known != nullptr && !peer.links.empty()) known->backoff.reset();
+    }
     for (const auto& released : peer.sender->released()) {
         stats_.messages_delivered += released.messages;
         outputs_.released.push_back({{peer.slot, released.lane}, released.messages, released.bytes});
@@ -218,7 +223,7 @@ void Engine::drain_sender(PeerState& peer) {
 }
 
 void Engine::consumed(std::uint32_t source, std::uint32_t row, std::uint32_t generation, std::uint64_t seq, Instant now) {
-    auto* peer = peers_.at(source);
+    auto* peer = peers_.by_source(source);
     if (peer == nullptr || !peer->receiver) return;
     peer->receiver->consumed(row, generation, seq, now);
     if (peer->receiver->wants_fill(now)) {

@@ -4,11 +4,14 @@
 
 #include "engine/engine.hpp"
 #include "protocol/identify/identify.hpp"
+#include "protocol/perf/perf.hpp"
+#include "protocol/ping/ping.hpp"
 
 namespace kith::engine {
 namespace {
 
 constexpr std::string_view agent_prefix = "kith/";
+constexpr Duration push_spacing = std::chrono::seconds{1};
 
 // A kith peer's agent is "kith/<version> <name>".
 std::string name_of(std::string_view agent) {
@@ -79,8 +82,77 @@ void Engine::identified(LinkId id, const wire::Identify& info, Instant now) {
 
 void Engine::refresh_identify(Instant now) {
     if (!identify_) return;
-    if (!identify_->set(listen_addresses_, registry_.advertised())) return;
-    if (links_.size() != 0) call(identify_tag_, now, [&](auto&, auto& out) { identify_->push(out); });
+    if (!identify_->set(listen_addresses_, registry_.advertised()) || links_.size() == 0) return;
+    // Peers listen to few pushes: several changes within a second are told at once.
+    if (!pushed_at_ || now - *pushed_at_ >= push_spacing) {
+        push_identify(now);
+    } else {
+        timers_.set({TimerKind::push, 0, 0}, *pushed_at_ + push_spacing);
+    }
+}
+
+void Engine::push_identify(Instant now) {
+    pushed_at_ = now;
+    call(identify_tag_, now, [&](auto&, auto& out) { identify_->push(out); });
+}
+
+// ---- peers that are not needed any more
+
+void Engine::note_idle(PeerState& peer) {
+    if (peer.idle_listed) return;
+    peer.idle_listed = true;
+    idle_peers_.push_back(peer.slot);
+}
+
+bool Engine::is_idle(const PeerState& peer) const {
+    return peer.links.empty() && peer.dial == 0 && !timers_.armed({TimerKind::redial, peer.slot, 0}) &&
+           !timers_.armed({TimerKind::attach, peer.slot, 0}) &&
+           (!peer.sender || (!peer.sender->has_unsent() && !peer.sender->has_unacknowledged()));
+}
+
+void Engine::forget(PeerState& peer) {
+    if (peer.rested != 0) --resting_count_;
+    if (peer.sender) stats_.messages_sent += peer.sender->sent();
+    if (peer.receiver) stats_.resyncs += peer.receiver->resyncs();
+    std::erase(ack_peers_, peer.slot);
+    peers_.erase(peer.slot);
+}
+
+// Frees what strangers left behind. Between inputs only: while one is worked on, references to peers and links are in use.
+void Engine::sweep() {
+    buried_.clear();
+    for (const auto slot : idle_peers_) {
+        auto* peer = peers_.at(slot);
+        if (peer == nullptr || !peer->idle_listed) continue;
+        peer->idle_listed = false;
+        if (!is_idle(*peer)) continue;
+        if (auto* known = book_.find(peer->id)) known->pinned = false;
+        if (peer->sender && peer->sender->lanes() != 0) continue;  // handles of its lanes are out
+        if (!peer->receiver || peer->receiver->rows() == 0) {
+            forget(*peer);
+            continue;
+        }
+        if (peer->rested == 0) ++resting_count_;
+        peer->rested = ++rest_counter_;
+        resting_.push_back({slot, peer->rested});
+    }
+    idle_peers_.clear();
+    const auto stale = [&](const Resting& entry) {
+        const auto* peer = peers_.at(entry.slot);
+        return peer == nullptr || peer->rested != entry.rested;
+    };
+    while (!resting_.empty() && (stale(resting_.front()) || resting_count_ > config_.max_peers_remembered)) {
+        auto* peer = stale(resting_.front()) ? nullptr : peers_.at(resting_.front().slot);
+        resting_.pop_front();
+        if (peer == nullptr) continue;
+        if (is_idle(*peer)) {
+            forget(*peer);
+        } else {  // it came back
+            peer->rested = 0;
+            --resting_count_;
+        }
+    }
+    if (resting_.size() > 2 * config_.max_peers_remembered + 64) std::erase_if(resting_, stale);
 }
 
 PeerInfo Engine::describe(const PeerId& id, const peer::Known* known, const PeerState* state) const {
@@ -127,10 +199,35 @@ Stats Engine::stats() const {
     Stats out = stats_;
     out.links_refused = gate_.refused();
     auto& table = const_cast<PeerTable&>(peers_);  // iteration only
-    for (const auto& peer : table) {
-        if (peer->sender) out.messages_sent += peer->sender->sent();
-        if (peer->receiver) out.resyncs += peer->receiver->resyncs();
+    table.for_each([&](const PeerState& peer) {
+        if (peer.sender) out.messages_sent += peer.sender->sent();
+        if (peer.receiver) out.resyncs += peer.receiver->resyncs();
+    });
+    return out;
+}
+
+Load Engine::load() const {
+    Load out;
+    auto& links = const_cast<LinkTable&>(links_);  // iteration only
+    out.links = links_.size();
+    for (const auto& [id, link] : links) {
+        out.streams += link->streams.size();
+        if (link->connection) out.connection_streams += link->connection->streams();
     }
+    out.timers = timers_.size();
+    out.peers = peers_.size();
+    out.peer_slots = peers_.slots();
+    out.dials = dials_.size();
+    out.queries = queries_.size();
+    out.known = book_.size();
+    const_cast<PeerTable&>(peers_).for_each([&](const PeerState& peer) {
+        if (peer.sender) {
+            out.unacknowledged += peer.sender->queued();
+            out.sender_bytes += peer.sender->memory();
+        }
+        if (peer.receiver) out.receiver_bytes += peer.receiver->memory();
+    });
+    out.handler_streams = identify_->streams() + ping_->streams() + perf_->streams() + raw_->size();
     return out;
 }
 

@@ -80,10 +80,11 @@ void Engine::end_stream(Link& link, StreamId id, const protocol::StreamEnd& end,
         return;
     }
     if (stream.tag == carrier_tag) {
-        carried_.erase(stream.carries);
         if (auto* above = links_.find(stream.carries)) {
-            if (above->state != LinkState::closing) gone(*above, end.error.what.empty() ? Error{Errc::link_lost} : end.error, now);
-            links_.erase(stream.carries);
+            if (above->state != LinkState::closing) {
+                gone(*above, end.kind == protocol::StreamEnd::Kind::finished ? Error{Errc::link_lost} : end.error, now);
+            }
+            bury(stream.carries);
         }
         return;
     }
@@ -140,6 +141,7 @@ void Engine::adopt(const protocol::AdoptAsLink& request, Instant now) {
     link.local = below->local;
     link.remote = below->remote;
     link.caps.limited = true;
+    it->second.leaving = it->second.tag;
     it->second.tag = carrier_tag;
     it->second.carries = link.id;
     below->connection->set_tag(request.stream.stream, carrier_tag);

@@ -33,7 +33,8 @@ struct StreamState {
     bool told = false;  // the handler's opened() was called
     bool local_fin = false;
     bool remote_fin = false;
-    LinkId carries{};  // carrier_tag: the link on this stream
+    LinkId carries{};             // carrier_tag: the link on this stream
+    connection::Tag leaving = 0;  // carrier_tag: the handler whose last bytes go first; 0: none left
     std::string protocol;
 };
 
@@ -48,7 +49,8 @@ struct Link {
     StreamRef carrier{};     // set: this link lies on a stream
     std::unique_ptr<connection::Connection> connection;
     std::unordered_map<std::uint32_t, StreamState> streams;
-    Bytes head;  // the beginning of a record whose rest has not come
+    Bytes head;    // the beginning of a record whose rest has not come
+    Bytes sealed;  // of a carried link: records that are not yet on the stream below
     Instant up_at{};
     Instant received_at{};
     bool write_told = false;  // the driver knows that there is something to pull
@@ -78,6 +80,13 @@ public:
         return link != nullptr && link->state != LinkState::closing ? link : nullptr;
     }
     void erase(LinkId id) { links_.erase(id); }
+    std::unique_ptr<Link> extract(LinkId id) {
+        const auto it = links_.find(id);
+        if (it == links_.end()) return nullptr;
+        auto link = std::move(it->second);
+        links_.erase(it);
+        return link;
+    }
     std::size_t size() const noexcept { return links_.size(); }
     auto begin() { return links_.begin(); }
     auto end() { return links_.end(); }

@@ -35,6 +35,7 @@ struct Config {
     std::size_t max_channels_per_peer = 64;
     std::size_t max_peers_known = 4096;
     std::size_t max_addresses_per_peer = 16;
+    std::size_t max_peers_remembered = 4096;  // whose received messages are remembered after their last link ended
     std::size_t max_message = 1u << 20;
     std::size_t max_stream_buffer = 1u << 20;  // unsent bytes of a raw stream
     std::size_t max_unread = 1u << 20;         // raw stream bytes that the user has not read (bounded by the window as well)
@@ -49,6 +50,23 @@ struct Config {
     bool lan_auto_connect = true;
     bool serve_perf = false;
     bool early_muxer = true;
+};
+
+// What an engine holds, for tests and diagnosis: everything that could leak.
+struct Load {
+    std::size_t links = 0;
+    std::size_t streams = 0;
+    std::size_t connection_streams = 0;  // the same as the connections count them: with those being negotiated
+    std::size_t timers = 0;
+    std::size_t peers = 0;
+    std::size_t peer_slots = 0;
+    std::size_t dials = 0;
+    std::size_t queries = 0;
+    std::size_t known = 0;           // peers in the address book
+    std::size_t unacknowledged = 0;  // messages
+    std::size_t sender_bytes = 0;
+    std::size_t receiver_bytes = 0;
+    std::size_t handler_streams = 0;  // of identify, ping, perf and raw streams
 };
 
 // ---- inputs with more than one part
