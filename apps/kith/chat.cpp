@@ -53,6 +53,8 @@ Exit Chat::run() {
         }
         tick();
     }
+    // The receipt of the last message must leave before the links close.
+    if (common.count && !session_.interrupted()) session_.pump([] { return false; }, after(same_line));
     const auto unanswered = [this] {
         return std::any_of(said_.begin(), said_.end(), [](const SaidPtr& s) { return !s->waiting.empty(); });
     };
@@ -103,6 +105,8 @@ void Chat::on_message(const Message& message) {
     ++received_;
     auto& out = session_.out();
     out.emit(to_json(message));
+    // What was not printed must not be acknowledged, as returning does while the node runs.
+    if (out.broken()) session_.stop();
     if (out.json()) return;
     const auto text = valid_utf8(message.text()) ? clean(message.text(), {.lines = true, .indent = "       ", .limit = 0})
                                                  : fmt::format("({} bytes that are no text)", message.bytes().size());
@@ -162,7 +166,7 @@ void Chat::say(const std::vector<PeerId>& to, const std::string& text) {
     const auto bytes = as_bytes(text);
     for (const auto& peer : to) {
         session_.node().async_send(peer, options_.channel, Bytes(bytes.begin(), bytes.end()),
-                                   [this, said, peer](Result<Receipt> result) { settled(said, peer, result); });
+                                   [this, said, peer](const Result<Receipt>& result) { settled(said, peer, result); });
     }
 }
 
@@ -270,7 +274,7 @@ void Chat::connect(const std::string& text) {
     auto address = Multiaddr::parse(text);
     if (!address) return problem(address.error(), fmt::format("could not connect to {}", text));
     screen_.print(session_.out().paint(Style::dim, fmt::format("  connecting to {} ...", address->text())));
-    session_.node().async_connect(*address, [this, text](Result<PeerId> result) {
+    session_.node().async_connect(*address, [this, text](const Result<PeerId>& result) {
         if (!result && result.error() != Errc::stopped) problem(result.error(), fmt::format("could not connect to {}", text));
     });
 }

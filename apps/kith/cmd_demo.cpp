@@ -170,7 +170,7 @@ private:
         bool multicast = false;
         if (all) {
             for (const auto& i : *all) {
-                if (!i.up || (!usable_on_lan(i) && !i.loopback)) continue;
+                if (!usable_on_lan(i) && !(i.up && i.loopback)) continue;
                 for (const auto family : {Family::ip4, Family::ip6}) {
                     if (family == Family::ip4 ? !i.has_ip4 : !i.has_ip6) continue;
                     const auto ok = probe_multicast(i, family, std::chrono::seconds{1});

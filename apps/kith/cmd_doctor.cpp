@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <ctime>
@@ -110,10 +111,9 @@ void check_lan(Report& report) {
         report.add("interfaces", Verdict::fail, all.error().message(), all.error().hint());
         return;
     }
-    bool any = false;
+    const bool any = std::any_of(all->begin(), all->end(), usable_on_lan);
     for (const auto& i : *all) {
         if (!usable_on_lan(i)) continue;
-        any = true;
         report.add("interfaces", Verdict::ok, fmt::format("{}: {}", i.name, fmt::join(i.addresses, ", ")));
     }
     if (!any) {
@@ -121,7 +121,8 @@ void check_lan(Report& report) {
                    "connect a network, or reach peers by address: kith send /ip4/.../tcp/... TEXT");
     }
     for (const auto& i : *all) {
-        if (usable_on_lan(i)) check_multicast(i, report);
+        // Without a network kith uses the loopback interface: programs on this machine still meet.
+        if (usable_on_lan(i) || (!any && i.up && i.loopback)) check_multicast(i, report);
     }
 }
 

@@ -13,6 +13,8 @@
 namespace kith::app {
 namespace {
 
+constexpr std::chrono::milliseconds farewell{100};
+
 void print_ready(Session& session) {
     auto& node = session.node();
     auto& out = session.out();
@@ -59,6 +61,8 @@ Exit run_listen(const Common& common, const ListenOptions& options, Output& out)
     for (const auto& channel : channels) {
         session.node().on_message(channel, [&](const Message& message) {
             print_message(session, message);
+            // What was not printed must not be acknowledged, as returning does while the node runs.
+            if (out.broken()) session.stop();
             ++received;
         });
     }
@@ -66,7 +70,10 @@ Exit run_listen(const Common& common, const ListenOptions& options, Output& out)
     if (auto ok = session.start(); !ok) return out.fail(ok.error(), "could not listen");
     print_ready(session);
     out.note(session.lan() ? "Waiting for peers and messages; Ctrl-C ends ..." : "Waiting for links to these addresses; Ctrl-C ends ...");
-    session.pump(enough, common.wait ? after(from_seconds(*common.wait)) : never);
+    if (session.pump(enough, common.wait ? after(from_seconds(*common.wait)) : never)) {
+        // The receipt of the last message must leave before the links close.
+        session.pump([] { return false; }, after(farewell));
+    }
     session.stop();
     return Exit::ok;
 }

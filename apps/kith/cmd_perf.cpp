@@ -40,10 +40,10 @@ Exit run_perf(const Common& common, const PerfOptions& options, Output& out) {
     json["peer"] = reached.peer.text();
     json["uploaded"] = result->uploaded;
     json["upload_seconds"] = std::chrono::duration<double>(result->upload_time).count();
-    json["upload_mb_per_s"] = megabytes_per_second(result->uploaded, result->upload_time);
+    json["upload_mb_s"] = megabytes_per_second(result->uploaded, result->upload_time);
     json["downloaded"] = result->downloaded;
     json["download_seconds"] = std::chrono::duration<double>(result->download_time).count();
-    json["download_mb_per_s"] = megabytes_per_second(result->downloaded, result->download_time);
+    json["download_mb_s"] = megabytes_per_second(result->downloaded, result->download_time);
     out.emit(json);
     out.line(fmt::format("up    {:>10} in {:>8}  {:8.1f} MB/s", size_text(result->uploaded), duration_text(result->upload_time),
                          megabytes_per_second(result->uploaded, result->upload_time)));

@@ -136,17 +136,23 @@ private:
                      fmt::format("could not send to {}", options_.target));
     }
 
+    Exit no_receipt() {
+        const auto info = session_.node().peer(peer_);
+        const bool gone = !info || info->links == 0;
+        return session_.out().fail(
+            gone ? Error{Errc::not_connected, "the peer went away before it confirmed"} : Error{Errc::timeout, "no receipt from the peer"},
+            fmt::format("could not send to {}", options_.target),
+            gone ? std::string{"send it again when the peer is back"}
+                 : fmt::format("check that something listens to the channel '{}' there", options_.channel));
+    }
+
     // Until at most `most` messages wait for their receipt.
     Exit drain(std::size_t most) {
         report();
         while (waiting_.size() > most && exit_ == Exit::ok) {
             const bool answered = session_.pump([&] { return waiting_.front().slot->has_value(); }, waiting_.front().deadline);
             if (session_.interrupted() || session_.out().broken()) return exit_ = Exit::interrupted;
-            if (!answered) {
-                return exit_ = session_.out().fail(Error{Errc::timeout, "no receipt from the peer"},
-                                                   fmt::format("could not send to {}", options_.target),
-                                                   fmt::format("check that something listens to the channel '{}' there", options_.channel));
-            }
+            if (!answered) return exit_ = no_receipt();
             report();
         }
         return exit_;

@@ -54,7 +54,7 @@ void add_common(CLI::App& app, Common& common) {
     app.add_option("--name", common.name, "the name peers see")->type_name("NAME");
     app.add_option("-C,--count", common.count, "end after so many (messages, pings, peers)")->type_name("N");
     app.add_option("-W,--wait", common.wait, "end after so many seconds, or wait so long for an answer")
-        ->type_name("S")
+        ->option_text("S")
         ->check(CLI::NonNegativeNumber);
 }
 
@@ -78,13 +78,13 @@ void add_commands(CLI::App& app, Arguments& a) {
 
     auto* ping = command("ping", "measure round trips to any libp2p peer",
                          [](const Arguments& args, Output& out) { return run_ping(args.common, args.ping, out); });
-    ping->add_option("TARGET", a.ping.target, "see: kith help targets")->required();
-    ping->add_option("-i,--interval", a.ping.interval, "seconds between two pings")->type_name("S")->check(CLI::NonNegativeNumber);
+    ping->add_option("TARGET", a.ping.target, "see: kith help targets")->required()->option_text(" ");
+    ping->add_option("-i,--interval", a.ping.interval, "seconds between two pings")->option_text("S")->check(CLI::NonNegativeNumber);
 
     auto* send = command("send", "send a message and wait until it is delivered",
                          [](const Arguments& args, Output& out) { return run_send(args.common, args.send, out); });
-    send->add_option("TARGET", a.send.target, "see: kith help targets")->required();
-    send->add_option("TEXT", a.send.text, "the message; - sends each line of standard input")->required();
+    send->add_option("TARGET", a.send.target, "see: kith help targets")->required()->option_text(" ");
+    send->add_option("TEXT", a.send.text, "the message; - sends each line of standard input")->required()->option_text(" ");
     send->add_option("--channel", a.send.channel, "the channel to send on")->type_name("NAME");
     send->add_flag("--whole", a.send.whole, "with -: all of standard input is one message");
 
@@ -97,7 +97,7 @@ void add_commands(CLI::App& app, Arguments& a) {
 
     auto* perf = command("perf", "measure how fast bytes go to a peer and back",
                          [](const Arguments& args, Output& out) { return run_perf(args.common, args.perf, out); });
-    perf->add_option("TARGET", a.perf.target, "see: kith help targets")->required();
+    perf->add_option("TARGET", a.perf.target, "see: kith help targets")->required()->option_text(" ");
     size_option(perf, "--upload", a.perf.upload, "how much to send, default 64MiB");
     size_option(perf, "--download", a.perf.download, "how much to fetch, default 64MiB");
 

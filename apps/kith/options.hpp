@@ -35,7 +35,7 @@ struct PeersOptions {
 
 struct PingOptions {
     std::string target;
-    double interval = 1;  // seconds
+    double interval = 0.2;  // seconds
 };
 
 struct SendOptions {

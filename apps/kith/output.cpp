@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "output.hpp"
 
+#include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
+#include <csignal>
 #include <cstdlib>
 #include <iterator>
 #include <utility>
@@ -18,10 +22,23 @@ bool environment(const char* name) {
     return value != nullptr && *value != '\0';
 }
 
+// A signal that this thread blocks has come (Session takes signals through a descriptor).
+bool told_to_end() {
+    sigset_t pending;
+    if (::sigpending(&pending) != 0) return false;
+    return sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGHUP) == 1;
+}
+
+// Waits for a reader that is slow, but not when the program is to end: a pipe takes PIPE_BUF bytes at once when it is writable.
 bool write_all(int fd, std::string_view bytes) {
     while (!bytes.empty()) {
-        const auto n = ::write(fd, bytes.data(), bytes.size());
-        if (n < 0 && errno == EINTR) continue;
+        pollfd writable{fd, POLLOUT, 0};
+        if (::poll(&writable, 1, 100) <= 0) {
+            if (told_to_end()) return false;
+            continue;
+        }
+        const auto n = ::write(fd, bytes.data(), std::min<std::size_t>(bytes.size(), PIPE_BUF));
+        if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
         if (n <= 0) return false;
         bytes.remove_prefix(static_cast<std::size_t>(n));
     }
@@ -65,7 +82,7 @@ Output::Output(bool json) : json_(json) {
 }
 
 void Output::raw(std::string_view bytes) {
-    if (!write_all(STDOUT_FILENO, bytes)) broken_ = true;
+    if (!broken_ && !write_all(STDOUT_FILENO, bytes)) broken_ = true;
 }
 
 void Output::emit(const Json& value) {

@@ -25,7 +25,7 @@ public:
     explicit Output(bool json);
 
     bool json() const noexcept { return json_; }
-    // Nobody reads standard output any more: end.
+    // Nobody reads standard output any more, or a signal came while its reader was slow: end.
     bool broken() const noexcept { return broken_; }
 
     void emit(const Json& value);      // one line of JSON; nothing unless json()
