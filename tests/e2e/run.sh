@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# `make e2e`: the namespace tests with their times judged, three times each, and the ones that take minutes.
+set -eu -o pipefail
+cd "$(dirname "$0")/../.."
+peer=build/dev/tests/e2e/lan_peer
+if [ ! -x "$peer" ]; then
+  echo "run.sh: $peer is not built (make build)" >&2
+  exit 1
+fi
+failed=0
+echo "== hosts on a LAN: found within 2 s, 1,000 messages each way (load: $(cut -d' ' -f1 /proc/loadavg))"
+python3 -B tests/e2e/lan/lan_test.py "$peer" --judge-times --repeat 3 || failed=1
+echo "== cuts, late hosts, dead hosts (two minutes)"
+python3 -B tests/e2e/lan/long_test.py "$peer" || failed=1
+if [ "$failed" = 1 ]; then
+  echo "make e2e: FAILED"
+  exit 1
+fi
+echo "make e2e: passed"
