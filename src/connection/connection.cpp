@@ -157,7 +157,8 @@ std::optional<Event> Connection::stream_event(const mux::Event& in, Instant now)
             stream.negotiation = std::make_unique<Negotiation>();
             stream.negotiation->side.emplace<handshake::MssListener>();
             stream.negotiation->inbound = true;
-            return std::nullopt;
+            out.kind = Event::Kind::opened;
+            return out;
         }
         case mux::Event::Kind::data:
             if (it == streams_.end()) {

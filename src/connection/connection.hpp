@@ -53,6 +53,7 @@ using Tag = std::uint64_t;
 
 struct Event {
     enum class Kind : std::uint8_t {
+        opened,     // the peer opened `stream`; its proposal is still to come
         need_more,  // the input is used up, or ends inside a record: keep the rest and call again with more behind it
         proposal,   // the peer opened `stream` and proposes `protocol`: call accept() or reject() before next()
         agreed,     // the peer accepted the protocol of our `stream`

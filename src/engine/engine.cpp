@@ -124,8 +124,7 @@ void Engine::on_timer(const TimerKey& key, Instant now) {
             protocol::StreamEnd end;
             end.kind = protocol::StreamEnd::Kind::reset;
             end.error = {Errc::timeout, "the peer did not answer the proposal of a protocol"};
-            if (!link->streams.contains(stream.value)) return;
-            end_stream(*link, stream, end, now);
+            end_stream(*link, stream, end, now);  // nothing to end when the peer opened it and never proposed
             if (link->state != LinkState::closing) {
                 link->connection->reset(stream);
                 touch(*link);

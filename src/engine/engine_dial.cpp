@@ -33,9 +33,6 @@ void Engine::connect(OpId op, const ConnectTarget& target, Instant now) {
         if (op) outputs_.completions.push_back({op, target.peer});
         return;
     }
-    if (target.peer && op) {
-        if (auto* known = book_.get(target.peer, now)) known->keep = true;
-    }
     std::vector<Multiaddr> addresses = target.addresses;
     if (target.peer) {
         if (const auto* known = book_.find(target.peer)) {
@@ -199,10 +196,7 @@ void Engine::cancel(OpId op, const Error& why, Instant now) {
         if (it == dial.waiters.end()) continue;
         dial.waiters.erase(it);
         outputs_.completions.push_back({op, why});
-        if (dial.waiters.empty()) {
-            if (auto* known = dial.peer ? book_.find(dial.peer) : nullptr) known->keep = false;
-            finish_dial(id, why, now);
-        }
+        if (dial.waiters.empty()) finish_dial(id, why, now);
         return;
     }
 }

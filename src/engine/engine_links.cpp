@@ -232,6 +232,9 @@ void Engine::receive(LinkId id, MutableBytes bytes, Instant now) {
 void Engine::on_event(Link& link, connection::Event& in, Instant now) {
     using Kind = connection::Event::Kind;
     switch (in.kind) {
+        case Kind::opened:  // it does not hold a place for ever without saying what it wants
+            timers_.set({TimerKind::negotiation, link.id.value, in.stream.value}, now + config_.negotiation_timeout);
+            return;
         case Kind::proposal:
             on_proposal(link, in, now);
             return;

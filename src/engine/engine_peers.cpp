@@ -53,9 +53,17 @@ void Engine::identified(LinkId id, const wire::Identify& info, Instant now) {
     auto* known = book_.get(peer_id, now);
     if (known == nullptr) return;
     known->identified = true;
-    known->protocols = info.protocols;
-    known->agent = info.agent_version;
-    known->observed = info.observed;
+    // A push may hold only what changed (identify/README.md): what is absent stays as it was.
+    bool news = false;
+    if (!info.protocols.empty() && known->protocols != info.protocols) {
+        known->protocols = info.protocols;
+        news = true;
+    }
+    if (!info.agent_version.empty() && known->agent != info.agent_version) {
+        known->agent = info.agent_version;
+        news = true;
+    }
+    if (info.observed) known->observed = info.observed;
     const bool remote_is_near = link->remote.ip.is_private();
     for (const auto& address : info.listen_addrs) {
         if (const auto peer = address.peer(); peer && *peer != peer_id) continue;
@@ -64,7 +72,7 @@ void Engine::identified(LinkId id, const wire::Identify& info, Instant now) {
         if (endpoint && endpoint->ip.is_private() && !remote_is_near) continue;
         if (endpoint && endpoint->ip.is_loopback() && !link->remote.ip.is_loopback()) continue;
         if (endpoint && endpoint->ip.is_unspecified()) continue;
-        book_.add(peer_id, address, peer::Source::identify, std::nullopt, now);
+        if (book_.add(peer_id, address, peer::Source::identify, std::nullopt, now)) news = true;
     }
     auto& state = peers_.get(peer_id);
     const bool speaks = std::find(info.protocols.begin(), info.protocols.end(), message_protocol) != info.protocols.end();
@@ -74,7 +82,7 @@ void Engine::identified(LinkId id, const wire::Identify& info, Instant now) {
     } else if (!speaks && !info.protocols.empty() && !state.unsupported) {
         unsupported(state, now);
     }
-    if (!state.identified) {
+    if (!state.identified || news) {
         state.identified = true;
         event(peer_id, &state, kith::PeerState::identified, link, nullptr);
     }

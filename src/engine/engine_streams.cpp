@@ -53,6 +53,7 @@ void Engine::on_proposal(Link& link, const connection::Event& event, Instant now
     stream.protocol = event.protocol;
     stream.told = true;
     link.connection->accept(id, tag);
+    timers_.clear({TimerKind::negotiation, link.id.value, id.value});
     ++stats_.streams_now;
     if (tag == messages_tag) {
         message_stream_opened(link, id, now);
