@@ -10,7 +10,7 @@
 #include <set>
 #include <vector>
 
-#include "../../../examples/chat_room.hpp"
+#include "examples/chat_room.hpp"
 #include "unit/io/support.hpp"
 
 namespace {
