@@ -6,6 +6,8 @@ SHELL := bash
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
+# On a terminal one status line, elsewhere only what went wrong.
+NINJA = ninja $$([ -t 1 ] || echo --quiet)
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 PREFIX ?= /usr/local
@@ -28,13 +30,13 @@ build/%/build.ninja: CMakePresets.json
 run:  ## build the program and start it (without a terminal: the demo)
 	@tools/setup.sh build
 	@$(MAKE) -s build/release/build.ninja
-	@ninja --quiet -C build/release kith-cli
+	@$(NINJA) -C build/release kith-cli
 	@if [ -t 0 ] && [ -t 1 ]; then exec $(PROGRAM); else exec $(PROGRAM) demo; fi
 
 build:  ## build everything for tests (build/dev)
 	@tools/setup.sh build test bench
 	@$(MAKE) -s build/dev/build.ninja
-	@ninja --quiet -C build/dev -j $(JOBS)
+	@$(NINJA) -C build/dev -j $(JOBS)
 
 test: build  ## build and run all tests but the long ones
 	@start=$$SECONDS; $(call tests,dev) | $(quiet) \
@@ -53,13 +55,13 @@ bench:  ## benchmarks beside the machine's limits and ZeroMQ
 	@tools/setup.sh build bench
 	@$(MAKE) -s build/release/build.ninja
 	@grep -q 'KITH_BUILD_BENCH:BOOL=ON' build/release/CMakeCache.txt || cmake -S . -B build/release -DKITH_BUILD_BENCH=ON --log-level=WARNING
-	@ninja --quiet -C build/release -j $(JOBS)
+	@$(NINJA) -C build/release -j $(JOBS)
 	@$(call script,bench/run.sh)
 
 interop:  ## js-libp2p (and go-libp2p when Go is present) against us
 	@tools/setup.sh build interop
 	@$(MAKE) -s build/release/build.ninja
-	@ninja --quiet -C build/release kith-cli
+	@$(NINJA) -C build/release kith-cli
 	@$(call script,tests/interop/run.sh)
 
 e2e: build  ## the long tests between network namespaces
@@ -68,13 +70,13 @@ e2e: build  ## the long tests between network namespaces
 fuzz:  ## every fuzz target for FUZZ_SECONDS (60)
 	@tools/setup.sh build fuzz
 	@$(MAKE) -s build/fuzz/build.ninja
-	@ninja --quiet -C build/fuzz -j $(JOBS) fuzz_targets
+	@$(NINJA) -C build/fuzz -j $(JOBS) fuzz_targets
 	@tools/fuzz.sh build/fuzz $(FUZZ_SECONDS)
 
 coverage:  ## line coverage of src/ by the tests
 	@tools/setup.sh build test coverage
 	@$(MAKE) -s build/coverage/build.ninja
-	@ninja --quiet -C build/coverage -j $(JOBS)
+	@$(NINJA) -C build/coverage -j $(JOBS)
 	@find build/coverage -name '*.gcda' -delete
 	@$(call tests,coverage) -LE 'packaging|house' | $(quiet)
 	@gcovr -r . --object-directory build/coverage --filter src/ --exclude-throw-branches -j $(JOBS) \
@@ -86,14 +88,14 @@ tsan:  ## the tests under the thread sanitizer
 asan tsan:
 	@tools/setup.sh build test fuzz
 	@$(MAKE) -s build/$@/build.ninja
-	@ninja --quiet -C build/$@ -j $(JOBS)
+	@$(NINJA) -C build/$@ -j $(JOBS)
 	@$(call tests,$@) -LE 'packaging|house' | $(quiet)
 	@echo "make $@: passed"
 
 install:  ## library and program into PREFIX (/usr/local)
 	@tools/setup.sh build
 	@$(MAKE) -s build/release/build.ninja
-	@ninja --quiet -C build/release -j $(JOBS)
+	@$(NINJA) -C build/release -j $(JOBS)
 	@cmake --install build/release --prefix $(PREFIX)
 
 setup:  ## install what every target needs

@@ -34,6 +34,7 @@ part purity tools/check_purity.py --build "$build"
 part headers tools/check_headers.py
 part sizes tools/check_sizes.py
 part leaks tools/check_leaks.py
+part docs tools/check_docs.py
 part tidy tools/check_tidy.py --build "$build"
 part selftest tools/selftest.sh clang
 [ $failed = 0 ] && echo "make check: ok in $SECONDS s" || echo "make check: FAILED after $SECONDS s"

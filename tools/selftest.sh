@@ -40,7 +40,8 @@ git init -q "$tree"
 git -C "$tree" config user.email house@example.org
 git -C "$tree" config user.name house
 cp -r "$here" "$tree/tools"
-cp "$here/../.clang-format" "$here/../.clang-tidy" "$here/../ARCHITECTURE.md" "$tree/"
+cp "$here/../.clang-format" "$here/../.clang-tidy" "$here/../ARCHITECTURE.md" "$here/../Makefile" "$tree/"
+cp -r "$here/../docs" "$tree/"
 # The small tree is not the real one: it has its own reasons for sizes, none.
 : >"$tree/tools/size_reasons.txt"
 rm -rf "$tree/tools/__pycache__"
@@ -178,6 +179,21 @@ int next() { return ++hidden_counter; }'
   finds "docs/a.md:1: " check_leaks.py
   plant src/mux/mux.hpp <<<"// TO""DO: later"
   finds "src/mux/mux.hpp:3: " check_leaks.py
+
+  plant a.md <<<'See [the node](include/kith/node.hpp), [them](https://example.org), `make test`.'
+  plant a.md <<<'<!-- file: include/kith/node.hpp -->
+```cpp
+#pragma once
+#include "kith/error.hpp"
+```'
+  git -C "$tree" add a.md && git -C "$tree" commit -q -m document
+  clean check_docs.py
+  plant include/kith/node.hpp <<<'struct Node;'
+  finds "a.md:2: the code below is not include/kith/node.hpp" check_docs.py
+  plant a.md <<<'[gone](docs/gone.md)'
+  finds "a.md:7: the link docs/gone.md leads nowhere" check_docs.py
+  plant a.md <<<'`make tea`'
+  finds "a.md:7: the Makefile has no target tea" check_docs.py
 elif [ "$kind" = clang ]; then
   mkdir -p "$tree/build"
   database() {

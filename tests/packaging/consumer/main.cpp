@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <iostream>
 
-#include <kith/error.hpp>
-#include <kith/version.hpp>
+#include <kith/kith.hpp>
 
 int main() {
-    const kith::Error error{kith::Errc::timeout};
-    if (error.message().empty()) return 1;
+    kith::Node node({.lan = false, .listen = {"/ip4/127.0.0.1/tcp/0"}});
+    if (auto ok = node.start(); !ok) {
+        std::cerr << ok.error() << "\n";
+        return 1;
+    }
+    const bool works = !node.addresses().empty() && !node.id().text().empty();
+    node.stop();
+    if (!works) return 1;
     std::cout << "kith " << kith::version() << "\n";
 }
