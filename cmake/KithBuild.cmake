@@ -35,6 +35,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(kith_warnings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-stringop-overflow -Wno-array-bounds
                                                  -Wno-maybe-uninitialized -Wno-stringop-overread -Wno-restrict>)
 endif()
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  # libstdc++ 12's own std::stable_sort calls what it deprecated; gcc keeps looking at our calls.
+  target_compile_options(kith_warnings INTERFACE -Wno-deprecated-declarations)
+endif()
 foreach(sanitizer IN LISTS KITH_SANITIZE)
   target_compile_options(kith_warnings INTERFACE -fsanitize=${sanitizer} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(kith_warnings INTERFACE -fsanitize=${sanitizer})
