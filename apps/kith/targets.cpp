@@ -17,6 +17,15 @@ namespace {
 // Answers of the LAN come over some time: a second peer of the same name must get its chance to be seen.
 constexpr std::chrono::milliseconds settle{500};
 
+constexpr std::chrono::milliseconds settle_more{1500};
+
+bool all_told(const Node& node) {
+    const auto peers = node.peers();
+    return std::none_of(peers.begin(), peers.end(), [](const PeerInfo& info) {
+        return info.on_lan && (info.state == PeerState::found || info.state == PeerState::connecting || info.state == PeerState::connected);
+    });
+}
+
 // The node's own deadline comes first: its error knows more.
 constexpr std::chrono::milliseconds grace{500};
 
@@ -42,6 +51,8 @@ Search look(const Node& node, std::string_view query) {
 
 Result<PeerId> search(Session& session, const std::string& target, Deadline deadline) {
     session.out().note(fmt::format("Looking for {} on the LAN ...", clean(target)));
+    // Nothing to do in it: its call ends a wait, and then the peers are looked at again.
+    session.node().on_peer([](const PeerEvent&) {});
     Search now;
     const bool seen = session.pump(
         [&] {
@@ -55,6 +66,8 @@ Result<PeerId> search(Session& session, const std::string& target, Deadline dead
     }
     if (!PeerId::parse(target)) {
         session.pump([] { return false; }, std::min(deadline, after(settle)));
+        // Those that are seen but have not told their name yet may have the same one.
+        session.pump([&] { return all_told(session.node()); }, std::min(deadline, after(settle_more)));
         if (session.interrupted()) return Errc::cancelled;
         now = look(session.node(), target);
     }

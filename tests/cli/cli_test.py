@@ -395,6 +395,62 @@ class Chat(Case):
             self.assertNotEqual(a["peer"], b["peer"])
 
 
+class Lan(Case):
+    """By multicast on whatever network there is; other peers may be on it, so names are this test's own."""
+
+    def setUp(self):
+        super().setUp()
+        self.label = f"t{os.getpid()}x{time.monotonic_ns() % 1_000_000}"
+
+    def listener(self, name):
+        running = self.kith.start("listen", "--json", "--home", self.kith.home(name), "--name", f"{name}@{self.label}")
+        self.addCleanup(running.__exit__)
+        return running, running.json("ready")["peer"]
+
+    def test_send_by_name_and_parts_of_the_id(self):
+        running, peer = self.listener("bo")
+        for target in (f"bo@{self.label}", f"BO@{self.label.upper()}", peer, peer[-12:], f"{peer[:8]}…{peer[-8:]}"):
+            code, lines = self.kith.lines("send", target, f"to {target}", "-W", "20")
+            self.assertEqual((code, lines[-1]["type"], lines[-1]["peer"], lines[-1]["path"]), (0, "delivered", peer, "LAN"), target)
+            self.assertEqual(running.json("message")["text"], f"to {target}")
+
+    def test_ambiguous_name_is_not_guessed(self):
+        _, first = self.listener("bo")
+        _, second = self.listener("Bo")
+        code, lines = self.kith.lines("send", f"bO@{self.label}", "hi", "-W", "20")
+        self.assertEqual((code, lines[-1]["code"]), (2, "invalid_argument"))
+        self.assertIn(first, lines[-1]["message"])
+        self.assertIn(second, lines[-1]["message"])
+
+    def test_own_id_is_refused(self):
+        home = self.kith.home("me")
+        me = self.kith.lines("id", "--home", home)[1][0]["peer"]
+        self.assertEqual(self.kith.lines("send", me, "hi", "--home", home)[0], 2)
+
+
+class LanPeers(Lan):
+    test_send_by_name_and_parts_of_the_id = test_ambiguous_name_is_not_guessed = test_own_id_is_refused = None
+
+    def test_peers_lists_each_once(self):
+        _, first = self.listener("ana")
+        _, second = self.listener("bo")
+        code, lines = self.kith.lines("peers", "--wait", "5")
+        self.assertEqual(code, 0)
+        ours = {line["peer"]: line for line in lines if line.get("name", "").endswith(self.label)}
+        self.assertEqual(set(ours), {first, second})
+        self.assertEqual(len([line for line in lines if line["peer"] in ours]), 2)
+        for line in ours.values():
+            self.assertEqual((line["type"], line["on_lan"]), ("peer", True))
+            self.assertTrue(line["addresses"])
+            self.assertIn("/kith/msg/1.0.0", line["protocols"])
+
+    def test_watch_prints_changes(self):
+        with self.kith.start("peers", "--watch", "--json", "--home", self.kith.home("watcher")) as watcher:
+            _, peer = self.listener("bo")
+            watcher.json("peer", state="identified", peer=peer)
+            self.assertEqual(watcher.signal(), 0)
+
+
 class Doctor(Case):
     def test_verdicts(self):
         code, lines = self.kith.lines("doctor", "--no-lan")
