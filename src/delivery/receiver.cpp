@@ -206,9 +206,9 @@ Status Receiver::on_frame(Stream& stream, const wire::Frame& frame, Instant now,
         case wire::FrameType::add: {
             auto added = wire::decode_add(frame.lane, frame.body);
             if (!added) return added.error();
-            auto joined = join(stream, *added);
+            auto joined = join(stream, *added, true);
             if (!joined) return joined.error();
-            wire::append_resume(control_, {0, config_.max_message, {*joined}});
+            wire::append_resume(control_, {0, config_.max_message, config_.instance, {*joined}});
             return {};
         }
         case wire::FrameType::datagram: {
@@ -242,8 +242,9 @@ Status Receiver::on_hello(Stream& stream, const wire::Hello& hello) {
     current_ = stream.ref;
     wire::Resume resume;
     resume.max_message = config_.max_message;
+    resume.instance = config_.instance;
     for (const auto& lane : hello.lanes) {
-        auto joined = join(stream, lane);
+        auto joined = join(stream, lane, false);
         if (!joined) return joined.error();
         resume.lanes.push_back(*joined);
     }
@@ -251,7 +252,7 @@ Status Receiver::on_hello(Stream& stream, const wire::Hello& hello) {
     return {};
 }
 
-Result<wire::ResumeLane> Receiver::join(const Stream& stream, const wire::HelloLane& lane) {
+Result<wire::ResumeLane> Receiver::join(const Stream& stream, const wire::HelloLane& lane, bool added) {
     if (this->lane(lane.id) != nullptr) return Error{Errc::protocol_error, "a lane was announced twice"};
     if (lane.strength != static_cast<std::uint8_t>(Strength::reliable))
         return Error{Errc::not_supported, "this node takes no durable messages"};
@@ -304,7 +305,7 @@ Result<wire::ResumeLane> Receiver::join(const Stream& stream, const wire::HelloL
     row.partial = {};
     row.partial_total = 0;
     out.limit = row.limit;
-    lanes_.push_back({lane.id, index, lane.first, lane.epoch});
+    lanes_.push_back({lane.id, index, lane.first, lane.epoch, added});
     return out;
 }
 
@@ -320,7 +321,7 @@ Status Receiver::on_data(const Lane& lane, const wire::Data& data, Instant, Pack
     if (data.offset == 0) {
         row.taken += cost;
         // A new lane may send a little before it knows its credit; once, not with each of many streams.
-        const bool early = row.taken <= early_bytes && row.held + cost <= row.window + early_bytes;
+        const bool early = lane.added && row.taken <= early_bytes && row.held + cost <= row.window + early_bytes;
         if (row.taken > row.limit && !early) return Error{Errc::protocol_error, "the peer sent more than its credit"};
     }
     if (fresh) {  // the first message of an epoch makes the row
@@ -421,6 +422,7 @@ Receiver::Filled Receiver::fill(MutableBytes out, Instant now) {
     filled.more = control_sent_ < control_.size();
     if (!filled.more) {
         control_.clear();
+        if (control_.capacity() > kept_control) control_ = Bytes{};
         control_sent_ = 0;
     }
     return filled;

@@ -52,7 +52,8 @@ struct ReceiverConfig {
     std::size_t max_rows = 64;    // lanes of one peer; more are refused with CLOSE
     std::size_t max_streams = 4;  // streams that have not said HELLO
     Duration ack_delay = std::chrono::milliseconds{5};
-    std::uint32_t source = 0;  // the composer's number of this peer, copied into every message
+    std::uint64_t instance = 0;  // random, for each new receiver: tells the peer when rows were lost
+    std::uint32_t source = 0;    // the composer's number of this peer, copied into every message
 };
 
 // One received message inside a batch. `row` and `generation` name it to consumed().
@@ -155,11 +156,12 @@ private:
         std::uint32_t row = 0;
         std::uint64_t first = 1;
         std::uint64_t epoch = 0;
+        bool added = false;  // by ADD: it may send a little before it knows its credit
     };
 
     Status on_frame(Stream& stream, const wire::Frame& frame, Instant now, Packer& packer, Batch& batch);
     Status on_hello(Stream& stream, const wire::Hello& hello);
-    Result<wire::ResumeLane> join(const Stream& stream, const wire::HelloLane& lane);
+    Result<wire::ResumeLane> join(const Stream& stream, const wire::HelloLane& lane, bool added);
     Status on_data(const Lane& lane, const wire::Data& data, Instant now, Packer& packer, Batch& batch);
     void answer_due(Row& row, Instant at);
     Lane* lane(std::uint32_t id) noexcept;

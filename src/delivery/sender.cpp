@@ -36,6 +36,8 @@ struct Sender::Lane {
     std::uint64_t cursor = 1;     // the next number to be written on this attachment
     std::uint64_t highest = 0;    // highest number of which a byte was ever written
     std::uint64_t repeat_to = 0;  // numbers up to here may have been handed over before: marked when written
+    std::uint64_t instance = 0;   // of the receiver to which bytes were last written
+    std::uint64_t foreign = 0;    // numbers up to here were written to an earlier one
     std::size_t written = 0;      // bytes of the message at `cursor` written as fragments on this attachment
 
     std::uint64_t limit = 0;  // credit since attach
@@ -43,7 +45,6 @@ struct Sender::Lane {
     bool announced = false;  // in HELLO or ADD of this attachment
     bool resumed = false;    // RESUME answered for it
     bool early = false;      // it sends before RESUME, being new
-    bool attached_before = false;
 
     std::uint64_t next() const noexcept { return first + entries.size(); }
     bool waiting() const noexcept { return cursor < next(); }
@@ -109,7 +110,7 @@ wire::HelloLane Sender::describe(const Lane& lane) const {
 void Sender::announce(Lane& lane) {
     lane.announced = true;
     lane.resumed = false;
-    lane.early = !lane.attached_before && lane.highest == 0;
+    lane.early = state_ == State::attached && lane.highest == 0;
     lane.limit = lane.early ? early_bytes : 0;
     lane.spent = 0;
     if (state_ != State::detached) wire::append_add(control_, describe(lane));
@@ -119,6 +120,7 @@ void Sender::attach() {
     detach();
     wire::Hello hello;
     hello.max_message = config_.max_message;
+    peer_instance_ = 0;
     for (auto& lane : lanes_) {
         if (hello.lanes.size() == wire::max_lanes_in_hello) break;  // max_lanes keeps this from happening
         announce(*lane);
@@ -184,6 +186,9 @@ Status Sender::on_ack(Lane& lane, std::uint64_t done, Instant now) {
 
 Status Sender::on_resume(const wire::Resume& resume, Instant now) {
     if (state_ != State::attaching && resume.lanes.size() != 1) return Error{Errc::protocol_error, "RESUME came twice"};
+    if (state_ == State::attached && resume.instance != peer_instance_) {
+        return Error{Errc::protocol_error, "RESUME of another receiver on the same stream"};
+    }
     for (const auto& row : resume.lanes) {
         if (row.id >= lanes_.size() || !lanes_[row.id]->announced)
             return Error{Errc::protocol_error, "RESUME names a lane that was not announced"};
@@ -196,7 +201,8 @@ Status Sender::on_resume(const wire::Resume& resume, Instant now) {
             if (knows && row.have > std::max(lane.highest, lane.first - 1)) {
                 return Error{Errc::protocol_error, "RESUME claims messages that were never sent"};
             }
-            if (!knows) lane.repeat_to = lane.highest;  // the receiver lost its memory, or never got it: it cannot be told apart
+            // Nothing of the lane came to this receiver. What was written to an earlier one may have been handed over there.
+            if (!knows) lane.repeat_to = std::max(lane.repeat_to, lane.instance == resume.instance ? lane.foreign : lane.highest);
             Released sum{lane.index, 0, 0};
             if (knows) {
                 while (lane.first <= row.done) pop(lane, Receipt::Outcome::delivered, now, sum);
@@ -210,9 +216,9 @@ Status Sender::on_resume(const wire::Resume& resume, Instant now) {
                 released_.push_back(sum);
             }
         }
-        lane.attached_before = true;
     }
     peer_max_message_ = resume.max_message;
+    peer_instance_ = resume.instance;
     state_ = State::attached;
     return {};
 }
@@ -335,6 +341,10 @@ std::size_t Sender::put_data(Lane& lane, MutableBytes out, Instant) {
     }
 
     if (lane.written == 0) lane.spent += cost;
+    if (lane.instance != peer_instance_) {
+        lane.foreign = lane.highest;
+        lane.instance = peer_instance_;
+    }
     lane.highest = std::max(lane.highest, lane.cursor);
     lane.written += n;
     if (last) {
@@ -364,6 +374,7 @@ Sender::Filled Sender::fill(MutableBytes out, Instant now) {
             return filled;
         }
         control_.clear();
+        if (control_.capacity() > kept_control) control_ = Bytes{};
         control_sent_ = 0;
     }
     for (Lane* lane = pick(); lane != nullptr; lane = pick()) {

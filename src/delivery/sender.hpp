@@ -8,7 +8,8 @@
 //       ^                      |                     |
 //       +------detach()--------+---------------------+
 //
-// While attaching, nothing but HELLO leaves, except up to 64 KiB of a lane on which nothing was ever sent.
+// While attaching, nothing but HELLO leaves: an older HELLO may still be on its way on another link, and only RESUME tells that
+// the peer has seen ours. A lane that is new on an attached stream may send up to 64 KiB behind its ADD.
 // Promise and mechanism: docs/wire-protocol.md, "Messages".
 #pragma once
 
@@ -31,9 +32,10 @@ namespace kith::delivery {
 using LaneIndex = std::uint32_t;
 
 inline constexpr std::size_t cost_per_message = 64;    // added to the bytes of a message when credit is counted
-inline constexpr std::size_t early_bytes = 64 * 1024;  // what a new lane may send before RESUME
+inline constexpr std::size_t early_bytes = 64 * 1024;  // what a new lane may send before its RESUME
 inline constexpr std::size_t owned_from = 16 * 1024;   // messages of this size and more keep their own buffer
 inline constexpr std::size_t fragment_limit = 16 * 1024;
+inline constexpr std::size_t kept_control = 4096;  // bytes of an empty buffer that are not given back
 
 struct SenderConfig {
     std::size_t max_message = 1u << 20;
@@ -132,8 +134,9 @@ private:
     std::uint64_t sent_ = 0;
     std::uint64_t acknowledged_ = 0;
     std::uint64_t peer_max_message_ = 0;
-    std::size_t higher_bytes_ = 0;  // since a waiting lower lane had its turn
-    std::size_t turn_ = 0;          // rotation among lanes of one priority
+    std::uint64_t peer_instance_ = 0;  // of the receiver that answered on this stream
+    std::size_t higher_bytes_ = 0;     // since a waiting lower lane had its turn
+    std::size_t turn_ = 0;             // rotation among lanes of one priority
 };
 
 }  // namespace kith::delivery

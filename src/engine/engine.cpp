@@ -108,7 +108,11 @@ void Engine::on_timer(const TimerKey& key, Instant now) {
             if (link == nullptr || link->state != LinkState::open) return;
             const auto* peer = peers_.find(link->connection->peer());
             if (peer == nullptr || peer->links.size() < 2 || message_link(*peer) == link->id || peer->unsupported) return;
-            if (!link->streams.empty()) {
+            // The other side's message stream does not hold it: when the two disagree on the better link, the smaller id decides.
+            const bool used = std::any_of(link->streams.begin(), link->streams.end(), [](const auto& stream) {
+                return stream.second.tag != messages_tag || stream.second.direction == Direction::outbound;
+            });
+            if (used) {
                 timers_.set(key, now + config_.spare_link_after);
                 return;
             }

@@ -143,6 +143,7 @@ void Engine::message_stream_opened(Link& link, StreamId id, Instant now) {
         config.max_message = config_.max_message;
         config.max_rows = config_.max_channels_per_peer;
         config.source = peer.source;
+        config.instance = random_.u64();
         peer.receiver = std::make_unique<delivery::Receiver>(config, peer.id);
     }
     link.connection->set_priority(id, message_level);

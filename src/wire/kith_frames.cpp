@@ -185,6 +185,7 @@ void append_resume(Bytes& out, const Resume& resume) {
     Bytes body;
     append_varint(body, resume.features);
     append_varint(body, resume.max_message);
+    append_u64(body, resume.instance);
     append_varint(body, resume.lanes.size());
     for (const auto& lane : resume.lanes) {
         append_varint(body, lane.id);
@@ -204,7 +205,9 @@ Result<Resume> decode_resume(ByteView body) {
     Reader in(body);
     Resume out;
     std::uint64_t count = 0;
-    if (!varint(in, out.features) || !varint(in, out.max_message) || !varint(in, count)) return malformed("RESUME ends too early");
+    if (!varint(in, out.features) || !varint(in, out.max_message) || !in.u64(out.instance) || !varint(in, count)) {
+        return malformed("RESUME ends too early");
+    }
     if (count > max_lanes_in_hello) return malformed("RESUME has more than 256 lanes");
     out.lanes.reserve(static_cast<std::size_t>(count));
     for (std::uint64_t i = 0; i < count; ++i) {

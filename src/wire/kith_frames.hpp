@@ -125,6 +125,7 @@ struct ResumeLane {
 struct Resume {
     std::uint64_t features = 0;
     std::uint64_t max_message = 0;
+    std::uint64_t instance = 0;  // of the answering side's memory: another number means that its rows were lost or forgotten
     std::vector<ResumeLane> lanes;
 };
 void append_resume(Bytes& out, const Resume& resume);

@@ -21,8 +21,10 @@ constexpr std::string_view data_hex =
     "0101"
     "6869";
 constexpr std::string_view resume_hex =
-    "0218"
-    "0080804001"
+    "0220"
+    "00808040"
+    "99aabbccddeeff00"
+    "01"
     "0000000000"
     "0000000000000000"
     "008080800200";
@@ -41,6 +43,7 @@ TEST(KithFramesExample, TheSenderWritesTheBytesOfTheDocument) {
 TEST(KithFramesExample, TheReceiverWritesTheBytesOfTheDocument) {
     Resume resume;
     resume.max_message = 1u << 20;
+    resume.instance = 0x99AABBCCDDEEFF00;
     ResumeLane lane;
     lane.limit = 4u << 20;
     resume.lanes.push_back(lane);
