@@ -17,6 +17,7 @@
 #include <semaphore>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "kith/kith.hpp"
@@ -53,6 +54,7 @@ struct Options {
     std::uint64_t count = 2'000'000;
     std::size_t size = 64;
     int repeat = 3;
+    bool json = false;  // one line per comparison besides, for run.py
 };
 
 // What one side reports to the parent through a pipe.
@@ -295,16 +297,22 @@ Run median(std::vector<Run> runs) {
 
 void print(const char* name, const Run& run) {
     const auto n = static_cast<double>(run.receiver.messages);
-    std::printf("%-12s %10.0f msg/s   %7.1f ns CPU/msg (sender %.0f, receiver %.0f)\n", name, run.rate(), (run.receiver.cpu + run.sender.cpu) * 1e9 / n,
-                run.sender.cpu * 1e9 / n, run.receiver.cpu * 1e9 / n);
+    std::printf("%-12s %10.0f msg/s   %7.1f ns CPU/msg (sender %.0f, receiver %.0f)\n", name, run.rate(),
+                (run.receiver.cpu + run.sender.cpu) * 1e9 / n, run.sender.cpu * 1e9 / n, run.receiver.cpu * 1e9 / n);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
     Options options;
-    for (int i = 1; i + 1 < argc; i += 2) {
+    for (int i = 1; i < argc; i += 2) {
         const std::string key = argv[i];
+        if (key == "--json") {
+            options.json = true;
+            --i;
+            continue;
+        }
+        if (i + 1 == argc) break;
         const auto value = std::strtoull(argv[i + 1], nullptr, 10);
         if (key == "--count") options.count = value;
         if (key == "--size") options.size = value;
@@ -317,7 +325,8 @@ int main(int argc, char** argv) {
     std::vector<Run> plain;
     std::vector<Run> secure;
     for (int i = 0; i < options.repeat; ++i) {  // in turn, so that a noisy machine disturbs all alike
-        ours.push_back(run([&](auto& a, auto& r) { return kith_receiver(options, a, r); }, [&](auto& a, auto& r) { return kith_sender(options, a, r); }));
+        ours.push_back(run([&](auto& a, auto& r) { return kith_receiver(options, a, r); },
+                           [&](auto& a, auto& r) { return kith_sender(options, a, r); }));
         plain.push_back(run([&](auto& a, auto& r) { return zmq_receiver(options, nullptr, a, r); },
                             [&](auto& a, auto& r) { return zmq_sender(options, nullptr, a, r); }));
         secure.push_back(run([&](auto& a, auto& r) { return zmq_receiver(options, &curve, a, r); },
@@ -337,9 +346,17 @@ int main(int argc, char** argv) {
     std::printf("kith sender: %.1f messages/record, %.0f bytes/send call, 1 wake-up per %.0f messages, 1 allocation per %.0f messages\n",
                 n / static_cast<double>(std::max<std::uint64_t>(1, stats.records_sent)),
                 static_cast<double>(stats.bytes_sent) / static_cast<double>(std::max<std::uint64_t>(1, stats.send_calls)),
-                n / static_cast<double>(std::max<std::uint64_t>(1, stats.engine_wakeups)), n / static_cast<double>(std::max<std::uint64_t>(1, kith.sender.allocations)));
+                n / static_cast<double>(std::max<std::uint64_t>(1, stats.engine_wakeups)),
+                n / static_cast<double>(std::max<std::uint64_t>(1, kith.sender.allocations)));
     std::printf("kith receiver: 1 callback wake-up per %.0f messages, 1 allocation per %.0f messages\n",
                 n / static_cast<double>(std::max<std::uint64_t>(1, kith.receiver.stats.callback_wakeups)),
                 n / static_cast<double>(std::max<std::uint64_t>(1, kith.receiver.allocations)));
+    if (options.json) {
+        for (const auto& [rival, other] : {std::pair{"ZeroMQ CURVE", zmq_curve}, std::pair{"ZeroMQ plain", zmq}}) {
+            std::printf(R"({"name":"messages %zu B","unit":"1/s","ours":%.6g,"beside":"%s","other":%.6g})"
+                        "\n",
+                        options.size, kith.rate(), rival, other.rate());
+        }
+    }
     return kith.rate() >= zmq_curve.rate() ? 0 : 1;
 }
