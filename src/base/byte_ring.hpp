@@ -43,7 +43,7 @@ public:
     void release(std::uint64_t position) noexcept { begin_ = std::max(begin_, std::min(position, end_)); }
     // Gives the block back when it is empty.
     void shrink() noexcept {
-        if (begin_ == end_) block_ = {};
+        if (begin_ == end_) block_ = Bytes{};
     }
 
 private:

@@ -45,7 +45,7 @@ public:
     // Gives the memory back; only when empty.
     void shrink() noexcept {
         if (size_ != 0) return;
-        slots_ = {};
+        slots_ = std::vector<T>{};
         head_ = 0;
     }
 

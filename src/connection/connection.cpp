@@ -335,7 +335,7 @@ void Connection::begin_record(MutableBytes out) {
     if (!lead_.empty()) {
         std::copy(lead_.begin(), lead_.end(), record_.begin() + 2);
         used_ = lead_.size();
-        lead_ = {};
+        lead_ = Bytes{};
     }
     used_ += mux_.write_control(record_.subspan(2 + used_, record_.size() - record_overhead - used_));
 }
@@ -343,7 +343,9 @@ void Connection::begin_record(MutableBytes out) {
 std::optional<Connection::Grant> Connection::next_grant() {
     const auto end = record_.size() - record_overhead;
     for (;;) {
-        const auto grant = mux_.next_grant(end - used_);
+        // Room for the frame of a FIN stays free: see commit().
+        if (end - used_ < 2 * mux::header_size) return std::nullopt;
+        const auto grant = mux_.next_grant(end - used_ - mux::header_size);
         if (!grant) return std::nullopt;
         const auto it = streams_.find(grant->stream.value);
         auto room = record_.subspan(2 + used_ + mux::header_size, grant->max);
@@ -377,8 +379,14 @@ void Connection::commit(const Grant& grant, std::size_t n, bool fin, bool more) 
     const auto it = streams_.find(grant.stream.value);
     if (it == streams_.end()) return;
     it->second.wants_write = more && !fin;
-    const auto wrote = mux_.commit(grant_, prefix_ + n, fin, it->second.wants_write, record_.subspan(2 + used_, mux::header_size));
-    used_ += wrote;
+    const auto bytes = prefix_ + n;
+    const auto header = [&] { return record_.subspan(2 + used_, mux::header_size); };
+    // A FIN has a frame of its own: js-libp2p (yamux 8) ends the stream first and then drops the data that came in the frame.
+    used_ += mux_.commit(grant_, bytes, fin && bytes == 0, it->second.wants_write, header());
+    if (fin && bytes != 0) {
+        mux_.want_write(grant.stream, true);
+        used_ += mux_.commit({grant.stream, 0}, 0, true, false, header());
+    }
     prefix_ = 0;
     if (!mux_.exists(grant.stream)) streams_.erase(grant.stream.value);
 }

@@ -159,7 +159,7 @@ void Receiver::closed(StreamRef ref) {
     for (auto& row : rows_) {
         row->attached = false;
         row->due = false;
-        row->partial = {};
+        row->partial = Bytes{};  // `= {}` would keep the memory
         row->partial_total = 0;
     }
 }
@@ -302,7 +302,7 @@ Result<wire::ResumeLane> Receiver::join(const Stream& stream, const wire::HelloL
     row.limit = row.credit();
     row.acked = row.done;
     row.since_ack = 0;
-    row.partial = {};
+    row.partial = Bytes{};
     row.partial_total = 0;
     out.limit = row.limit;
     lanes_.push_back({lane.id, index, lane.first, lane.epoch, added});

@@ -124,8 +124,8 @@ void Engine::gone(Link& link, const Error& why, Instant now) {
     end.error = why;
     for (const auto id : ids) end_stream(link, StreamId{id}, end, now);
     link.streams.clear();
-    link.head = {};
-    link.sealed = {};
+    link.head = Bytes{};
+    link.sealed = Bytes{};
     if (!was_open) {
         ++stats_.links_failed;
         if (link.dial != 0) attempt_failed(link.dial, link.id, why, now);
@@ -199,7 +199,7 @@ std::size_t Engine::take_head(LinkId id, MutableBytes room) {
     if (link == nullptr || link->head.empty()) return 0;
     const auto n = link->head.size();
     std::memcpy(room.data(), link->head.data(), n);
-    link->head = {};
+    link->head.clear();
     return n;
 }
 
@@ -225,7 +225,11 @@ void Engine::receive(LinkId id, MutableBytes bytes, Instant now) {
         link = links_.live(id);
         if (link == nullptr) return;
     }
-    if (!bytes.empty()) link->head.assign(bytes.begin(), bytes.end());
+    if (!bytes.empty()) {
+        link->head.assign(bytes.begin(), bytes.end());
+    } else if (link->head.capacity() != 0) {
+        link->head = Bytes{};  // an idle link owns no buffer; `= {}` would keep it
+    }
     touch(*link);
 }
 
@@ -319,7 +323,7 @@ void Engine::receive_carried(LinkId id, ByteView bytes, Instant now) {
     Bytes room;
     if (auto* link = links_.live(id)) room = std::move(link->head);
     room.insert(room.end(), bytes.begin(), bytes.end());
-    if (auto* link = links_.live(id)) link->head = {};
+    if (auto* link = links_.live(id)) link->head = Bytes{};
     receive(id, room, now);
 }
 

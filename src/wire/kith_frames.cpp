@@ -67,7 +67,7 @@ FrameReader::State FrameReader::fail(std::string_view what) {
 FrameReader::State FrameReader::next(ByteView& in, Frame& out) {
     if (served_) {
         held_.clear();
-        if (held_.capacity() > 4096) held_ = {};
+        if (held_.capacity() > 4096) held_ = Bytes{};
         served_ = false;
     }
     // With a beginning held back, the frame is completed in held_; else it is read where it lies.
