@@ -14,9 +14,10 @@
 namespace kith::app {
 namespace {
 
-// Answers of the LAN come over some time: a second peer of the same name must get its chance to be seen.
-constexpr std::chrono::milliseconds settle{500};
-
+// A second peer that fits must get its chance to be seen. One that has just answered somebody else stays silent for a second
+// (RFC 6762 section 6), and is asked again after one: for names, of which anybody can have any, that is worth waiting for.
+constexpr std::chrono::milliseconds settle_id{500};
+constexpr std::chrono::milliseconds settle_name{1500};
 constexpr std::chrono::milliseconds settle_more{1500};
 
 bool all_told(const Node& node) {
@@ -65,7 +66,9 @@ Result<PeerId> search(Session& session, const std::string& target, Deadline dead
         return Error{Errc::unknown_peer, "nobody on the LAN has that name or id", clean(target)};
     }
     if (!PeerId::parse(target)) {
-        session.pump([] { return false; }, std::min(deadline, after(settle)));
+        const auto id = now.peers[now.found.front()].peer.text();
+        const bool by_id = id.starts_with(target) || id.ends_with(target);
+        session.pump([] { return false; }, std::min(deadline, after(by_id ? settle_id : settle_name)));
         // Those that are seen but have not told their name yet may have the same one.
         session.pump([&] { return all_told(session.node()); }, std::min(deadline, after(settle_more)));
         if (session.interrupted()) return Errc::cancelled;
