@@ -20,7 +20,7 @@ enum class PeerState : std::uint8_t {
     found,         // an address became known (LAN); nothing is connected
     connecting,    // being dialled
     connected,     // an authenticated link is up
-    identified,    // as connected, and the peer told its protocols and addresses
+    identified,    // as connected, and the peer told its protocols and addresses; again when it tells something new
     disconnected,  // the last link ended; `error` says why
     lost,          // no longer announced on the LAN and not connected
 };

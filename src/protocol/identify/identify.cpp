@@ -101,7 +101,9 @@ void Identify::finished(StreamRef ref, Instant, Actions& out) {
     if (!info || link == links_.end()) return;
     // A key that is not the one proved on this link belongs to somebody else: believe nothing of it.
     if (!info->public_key.empty() && info->public_key != link->second.remote_key) return;
-    link->second.takes_pushes = std::find(info->protocols.begin(), info->protocols.end(), push_id) != info->protocols.end();
+    if (!info->protocols.empty()) {  // a push may hold only what changed
+        link->second.takes_pushes = std::find(info->protocols.begin(), info->protocols.end(), push_id) != info->protocols.end();
+    }
     out.push_back(Identified{ref.link, std::move(*info)});
 }
 
