@@ -2,6 +2,7 @@
 // What the benchmarks share: processes that talk through pipes, medians, and the line of results that run.py reads.
 #pragma once
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +24,14 @@ inline double seconds_since(Clock::time_point start) { return std::chrono::durat
 [[noreturn]] inline void fail(const std::string& what) {
     std::fprintf(stderr, "benchmark failed: %s\n", what.c_str());
     std::exit(1);
+}
+
+// Of this process so far.
+inline double cpu_seconds() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    const auto s = [](timeval t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
+    return s(usage.ru_utime) + s(usage.ru_stime);
 }
 
 inline double median(std::vector<double> values) {

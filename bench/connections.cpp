@@ -33,18 +33,25 @@ kith::Config config() {
     return out;
 }
 
-void listener(const bench::Pipe& address, const bench::Pipe& end) {
+void listener(const bench::Pipe& address, const bench::Pipe& end, const bench::Pipe& out) {
     auto c = config();
     c.listen = {"/ip4/127.0.0.1/tcp/0"};
     kith::Node node(std::move(c));
     if (const auto ok = node.start(); !ok) bench::fail(ok.error().message());
     address.put_text(node.addresses().front().text());
-    end.get<char>();
+    double cpu = bench::cpu_seconds();
+    std::uint64_t links = 0;
+    while (end.get<char>() != 'q') {  // twice: where the measured time begins and ends
+        const auto now = node.stats().links_opened;
+        out.put((bench::cpu_seconds() - cpu) / static_cast<double>(std::max<std::uint64_t>(1, now - links)));
+        cpu = bench::cpu_seconds();
+        links = now;
+    }
     node.stop();
 }
 
 struct Dialer {
-    Dialer(kith::EventLoop& loop, kith::Multiaddr to, std::uint64_t& done) : loop_(loop), to_(std::move(to)), done_(done) {
+    Dialer(kith::EventLoop& loop, kith::Multiaddr to, std::uint64_t& done) : to_(std::move(to)), done_(done) {
         auto c = config();
         c.listen = {};
         c.threads = kith::ThreadMode::loop;
@@ -65,13 +72,17 @@ struct Dialer {
     }
 
 private:
-    kith::EventLoop& loop_;
     kith::Multiaddr to_;
     std::uint64_t& done_;
     std::unique_ptr<kith::Node> node_;
 };
 
-void dialer(const bench::Pipe& address, const bench::Pipe& out) {
+struct Measured {
+    double rate = 0;
+    double cpu = 0;  // seconds of the dialling side per connection
+};
+
+void dialer(const bench::Pipe& address, const bench::Pipe& mark, const bench::Pipe& out) {
     const auto to = kith::Multiaddr::parse(address.get_text().c_str());
     if (!to) bench::fail(to.error().message());
     kith::EventLoop loop;
@@ -81,12 +92,17 @@ void dialer(const bench::Pipe& address, const bench::Pipe& out) {
     for (auto& one : all) one->dial();
     Clock::time_point start;
     std::uint64_t before = 0;
+    double cpu = 0;
     loop.after(std::chrono::duration_cast<kith::Duration>(std::chrono::duration<double>(warm_up)), [&] {
         start = Clock::now();
         before = done;
+        cpu = bench::cpu_seconds();
+        mark.put('m');
     });
     loop.after(std::chrono::duration_cast<kith::Duration>(std::chrono::duration<double>(warm_up + measured)), [&] {
-        out.put(static_cast<double>(done - before) / bench::seconds_since(start));
+        const auto count = static_cast<double>(done - before);
+        mark.put('m');
+        out.put(Measured{count / bench::seconds_since(start), (bench::cpu_seconds() - cpu) / count});
         loop.stop();
     });
     loop.run().has_value();
@@ -94,7 +110,7 @@ void dialer(const bench::Pipe& address, const bench::Pipe& out) {
     _exit(0);  // dials are under way: nothing of them matters any more
 }
 
-// Seconds that one side of a Noise XX handshake spends in public-key operations: one key pair, three agreements, one signature
+// CPU seconds that one side of a Noise XX handshake spends in public-key operations: one key pair, three agreements, one signature
 // verified (its own is made once per node).
 double key_operations() {
     if (!kith::crypto::init()) bench::fail("crypto");
@@ -105,7 +121,7 @@ double key_operations() {
     const auto signature = signer.sign(text);
     auto point = kith::crypto::x25519_public(seed);
     constexpr int rounds = 300;
-    const auto start = Clock::now();
+    const auto start = bench::cpu_seconds();
     for (int i = 0; i < rounds; ++i) {
         point = kith::crypto::x25519_public(seed);
         for (int k = 0; k < 3; ++k) {
@@ -113,10 +129,10 @@ double key_operations() {
         }
         if (!kith::crypto::ed25519_verify(signer.public_key(), text, signature)) bench::fail("ed25519");
     }
-    return bench::seconds_since(start) / rounds;
+    return (bench::cpu_seconds() - start) / rounds;
 }
 
-// Seconds per connection of plain TCP: connect, one byte there and back, close; the two sides in their processes.
+// CPU seconds of one side per connection of plain TCP: connect, one byte there and back, close; the two sides in their processes.
 double plain_tcp() {
     bench::Pipe port;
     const auto server = bench::spawn([&] {
@@ -139,7 +155,7 @@ double plain_tcp() {
     });
     const auto address = port.get<sockaddr_in>();
     constexpr int rounds = 3000;
-    const auto start = Clock::now();
+    const auto start = bench::cpu_seconds();
     for (int i = 0; i <= rounds; ++i) {
         const int s = socket(AF_INET, SOCK_STREAM, 0);
         if (connect(s, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) bench::fail("connect");
@@ -148,7 +164,7 @@ double plain_tcp() {
         if (i < rounds && recv(s, &byte, 1, 0) != 1) bench::fail("recv");
         close(s);
     }
-    const auto seconds = bench::seconds_since(start) / rounds;
+    const auto seconds = (bench::cpu_seconds() - start) / rounds;
     bench::reap(server);
     return seconds;
 }
@@ -159,18 +175,23 @@ int main() {
     bench::Pipe address;
     bench::Pipe end;
     bench::Pipe out;
-    const auto a = bench::spawn([&] { listener(address, end); });
-    const auto b = bench::spawn([&] { dialer(address, out); });
-    const auto rate = out.get<double>();
+    bench::Pipe from_listener;
+    const auto a = bench::spawn([&] { listener(address, end, from_listener); });
+    const auto b = bench::spawn([&] { dialer(address, end, out); });
+    const auto ours = out.get<Measured>();
     bench::reap(b);
+    from_listener.get<double>();
+    const auto accepting = from_listener.get<double>();
     end.put('q');
     bench::reap(a);
     const auto keys = key_operations();
     const auto tcp = plain_tcp();
-    bench::result("connections", "1/s", rate, "TCP + key operations, 1 core a side", 1 / (keys + tcp));
-    char text[160];
-    std::snprintf(text, sizeof text, "%.0f us of key operations a side, plain TCP connection with one byte there and back %.0f us",
-                  keys * 1e6, tcp * 1e6);
+    bench::result("connections", "1/s", ours.rate, "TCP + key operations, 1 core a side", 1 / (keys + tcp));
+    char text[240];
+    std::snprintf(text, sizeof text,
+                  "CPU per connection %.0f us dialling, %.0f us accepting; %.0f us of key operations a side; plain TCP connection with "
+                  "one byte there and back %.0f us",
+                  ours.cpu * 1e6, accepting * 1e6, keys * 1e6, tcp * 1e6);
     bench::note("connections", text);
     return 0;
 }
