@@ -78,7 +78,7 @@ def look(entry):
         return name, None, "", 0.0
     begin = time.monotonic()
     command = [TIDY, "--quiet", "-p", str(build), "--extra-arg=-Wno-unknown-warning-option",
-               "--extra-arg=-Wno-deprecated-declarations"]
+               "--extra-arg=-Wno-deprecated-declarations", "--extra-arg=-Wno-sign-conversion"]
     if options.deep:
         command += ["--checks=-*,clang-analyzer-*"]
     done = subprocess.run(command + [entry["file"]], capture_output=True, text=True)
