@@ -22,6 +22,7 @@ connection::Config Engine::connection_config(connection::Role role, const PeerId
     out.early_muxer = config_.early_muxer;
     out.mux.max_inbound_streams = static_cast<std::uint32_t>(config_.max_streams_per_link);
     out.mux.max_total_window = config_.max_window_per_link;
+    out.mux.max_early_opens = 8;
     return out;
 }
 

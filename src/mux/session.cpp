@@ -24,14 +24,19 @@ Result<StreamId> Session::open() {
     if (next_id_ > 0xFFFFFFFFU) return Error{Errc::going_away, "the stream ids of the session are used up"};
     const StreamId id{static_cast<std::uint32_t>(next_id_)};
     next_id_ += 2;
-    owe(add(id, Opening::syn_due));
+    if (!answered_ && (id.value - 1) / 2 >= config_.max_early_opens) {
+        add(id, Opening::held);
+        held_.push_back(id);
+    } else {
+        owe(add(id, Opening::syn_due));
+    }
     return id;
 }
 
 void Session::reset(StreamId id, std::uint32_t code) {
     Stream* stream = streams_.find(id);
     if (stream == nullptr) return;
-    const bool known_to_peer = stream->opening != Opening::syn_due;
+    const bool known_to_peer = stream->opening != Opening::syn_due && stream->opening != Opening::held;
     remove(*stream);
     if (known_to_peer && !queue_reset(id, code)) collapse("too many resets wait: the peer opens streams and does not read");
 }
@@ -55,7 +60,7 @@ void Session::remove(Stream& stream) {
     const StreamId id = stream.id;
     leave(stream);
     if (stream.due) due_.remove(streams_, streams_.slot(stream));
-    if (stream.opening == Opening::syn_due || stream.opening == Opening::awaiting_ack) --unacked_;
+    if (ours(id) && stream.opening != Opening::done) --unacked_;
     if (!ours(id)) --inbound_;
     total_window_ -= stream.receive.size();
     if (current_ == id) {
@@ -85,6 +90,7 @@ void Session::collapse(std::string_view what) {
     streams_ = {};
     turns_ = {};
     due_ = {};
+    held_ = std::vector<StreamId>{};
     resets_ = std::vector<PendingReset>{};  // `= {}` would keep the memory
     pongs_ = std::vector<std::uint32_t>{};
     peer_resets_ = inbound_ = unacked_ = 0;
@@ -133,7 +139,8 @@ std::uint32_t Session::receive_window(StreamId id) const noexcept {
 }
 
 std::size_t Session::memory() const noexcept {
-    return sizeof(Session) + streams_.memory() + resets_.capacity() * sizeof(PendingReset) + pongs_.capacity() * sizeof(std::uint32_t);
+    return sizeof(Session) + streams_.memory() + resets_.capacity() * sizeof(PendingReset) + pongs_.capacity() * sizeof(std::uint32_t) +
+           held_.capacity() * sizeof(StreamId);
 }
 
 }  // namespace kith::mux

@@ -28,6 +28,7 @@ struct Config {
     std::uint32_t max_inbound_streams = 256;            // one more is answered with RST
     std::uint32_t max_outbound_streams = 1024;          // open() refuses
     std::uint32_t max_unacked_opens = 256;              // open() refuses; rust-yamux and go-yamux hold no more
+    std::uint32_t max_early_opens = 0xFFFFFFFF;         // before the peer spoke on any stream; more are held until then
     std::uint32_t max_frame_payload = 16 * 1024;        // what next_grant gives at most, 1 byte to 64 KiB; also the share of one turn
     std::uint32_t max_queued_control = 1024;            // RST frames that the peer causes and does not read; more fails the session
     std::uint32_t max_pending_pongs = 32;               // pings beyond are not answered
@@ -81,7 +82,9 @@ public:
 
     // Streams --------------------------------------------------------------------------------------------------------
 
-    // A new stream. Its SYN travels with the first frame; without data write_control sends it alone.
+    // A new stream. Its SYN travels with the first frame; without data write_control sends it alone. Over max_early_opens nothing
+    // of it is written until the peer has sent data, a SYN, FIN or RST: js-libp2p drops a link that opens more than 10 streams
+    // before it has set itself up.
     // limit_exceeded: too many streams, or too many that the peer has not answered yet: try again when one ends or is acked.
     // going_away: no more streams on this session: make a new link.
     Result<StreamId> open();
@@ -183,6 +186,7 @@ private:
     void leave(Stream& stream);
     void owe(Stream& stream);
     void settle(Stream& stream);
+    void answered();
     void account_turn(std::uint8_t level) noexcept;
     const TurnList* next_level() const noexcept;
     std::uint16_t opening_flags(Stream& stream);
@@ -193,6 +197,7 @@ private:
     Ping ping_ = Ping::idle;
     GoAway go_away_ = GoAway::none;
     bool peer_gone_ = false;
+    bool answered_ = false;  // the peer sent something on a stream
 
     // The frame being read: what it still has to say, in this order: pending_ events, payload, finished.
     std::uint8_t pending_ = 0;
@@ -217,6 +222,7 @@ private:
     std::array<TurnList, levels> turns_{};
     std::array<std::uint32_t, levels> passed_{};  // frames of higher levels since the level's last one
     DueList due_;
+    std::vector<StreamId> held_;  // over max_early_opens, until the peer answered
     std::vector<PendingReset> resets_;
     std::uint32_t peer_resets_ = 0;  // those of resets_ whose stream the peer opened
     std::vector<std::uint32_t> pongs_;

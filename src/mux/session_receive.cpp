@@ -109,12 +109,15 @@ bool Session::on_frame(const Header& header, Instant now, Event& event) {
 bool Session::on_stream_frame(const Header& header, Instant now, Event& event) {
     const StreamId id{header.stream};
     if (!id) return fail(event, id, "yamux: stream frame on id 0");
+    // An ACK alone is no sign: js-libp2p sends it before anybody is there to take the stream.
+    const bool speaks = header.has(flag::syn | flag::fin | flag::rst) || (is(header, FrameType::data) && header.length != 0);
+    if (!answered_ && speaks) answered();
     if (header.has(flag::syn)) {
         if (on_syn(header, event)) return true;
     }
     Stream* stream = streams_.find(id);
     // A stream whose SYN has not left us cannot be meant by the peer: it guesses ids.
-    if (stream == nullptr || stream->opening == Opening::syn_due) {
+    if (stream == nullptr || stream->opening == Opening::syn_due || stream->opening == Opening::held) {
         // Late frames of a stream that one side has reset, and data of a refused one. No window ever given is larger than this.
         if (is(header, FrameType::data) && header.length > config_.max_window)
             return fail(event, id, "yamux: frame larger than any window");
@@ -224,7 +227,7 @@ void Session::skip_payload(const Header& header) noexcept {
 
 void Session::consumed(StreamId id, std::size_t n, Instant now) {
     Stream* stream = streams_.find(id);
-    if (stream == nullptr) return;
+    if (stream == nullptr || stream->opening == Opening::held) return;
     stream->receive.consume(n);
     if (stream->window_due || stream->closing == Closing::remote_finished || !stream->receive.update_due()) return;
     const std::uint64_t budget = config_.max_total_window - std::min(config_.max_total_window, total_window_);

@@ -2,6 +2,7 @@
 // The sending half: owed control frames, and whose turn it is to send data.
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "mux/session.hpp"
 
@@ -21,7 +22,7 @@ void Session::want_write(StreamId id, bool fin_only) {
     if (stream == nullptr || stream->closing == Closing::local_finished) return;
     stream->fin_only = stream->fin_only || fin_only;
     if (stream->turn == Turn::ready) return;
-    if (stream->send_window == 0 && !stream->fin_only) {
+    if (stream->opening == Opening::held || (stream->send_window == 0 && !stream->fin_only)) {
         stream->turn = Turn::blocked;
     } else {
         join(*stream);
@@ -135,6 +136,18 @@ std::size_t Session::commit(const Grant& grant, std::size_t n, bool fin, bool mo
     return frame ? header_size + n : 0;
 }
 
+// The peer sent something on a stream: it takes more of them.
+void Session::answered() {
+    answered_ = true;
+    for (const StreamId id : std::exchange(held_, std::vector<StreamId>{})) {
+        Stream* stream = streams_.find(id);
+        if (stream == nullptr) continue;  // reset meanwhile
+        stream->opening = Opening::syn_due;
+        if (stream->turn == Turn::blocked) join(*stream);
+        owe(*stream);
+    }
+}
+
 // In the rotation, at its end, with a whole share.
 void Session::join(Stream& stream) {
     stream.turn = Turn::ready;
@@ -168,6 +181,7 @@ std::uint16_t Session::opening_flags(Stream& stream) {
         case Opening::ack_due:
             stream.opening = Opening::done;
             return flag::ack;
+        case Opening::held:
         case Opening::awaiting_ack:
         case Opening::done:
             break;

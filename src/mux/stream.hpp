@@ -13,15 +13,15 @@
 
 namespace kith::mux {
 
-// ours:   syn_due --first frame written--> awaiting_ack --any frame back--> done
+// ours:   held --the peer spoke--> syn_due --first frame written--> awaiting_ack --any frame back--> done
 // theirs: ack_due --first frame written--> done
-enum class Opening : std::uint8_t { syn_due, awaiting_ack, ack_due, done };
+enum class Opening : std::uint8_t { held, syn_due, awaiting_ack, ack_due, done };
 
 // open --FIN written--> local_finished --FIN read--> (removed)
 // open --FIN read--> remote_finished --FIN written--> (removed);  RST either way: (removed)
 enum class Closing : std::uint8_t { open, local_finished, remote_finished };
 
-// idle --want_write--> ready <--window update-- blocked;  ready --commit--> idle, ready or blocked
+// idle --want_write--> ready <--window update, or no longer held-- blocked;  ready --commit--> idle, ready or blocked
 enum class Turn : std::uint8_t { idle, ready, blocked };
 
 inline constexpr std::uint32_t no_slot = 0xFFFFFFFF;

@@ -57,6 +57,7 @@ private:
         mux::Config config;
         config.max_inbound_streams = config.max_outbound_streams = 5;
         config.max_unacked_opens = 4;
+        config.max_early_opens = 2;
         config.max_frame_payload = 1000;
         config.initial_window = 8 * 1024;  // on both sides: windows run out early and inputs stay fast
         return config;

@@ -312,6 +312,31 @@ TEST(Behaviour, StreamIdsAreNeverUsedTwice) {
     EXPECT_FALSE(session.wants_pull()) << "the peer never heard of them";
 }
 
+TEST(Behaviour, EarlyOpensOverTheLimitAreHeldUntilThePeerSpeaks) {
+    for (const Bytes& word : {data(1, "x", flag::ack), data(2, "x", flag::syn), update(2, 0, flag::syn),
+                              update(1, 0, flag::ack | flag::fin), update(1, 0, flag::rst)}) {
+        Session session = client({.max_early_opens = 2});
+        for (int i = 0; i < 5; ++i) session.want_write(*session.open());
+        session.want_write(*session.open(), true);
+        session.reset(StreamId{9});
+        EXPECT_EQ(frames(control(session)), Lines{});
+        EXPECT_EQ(frames(send(session, StreamId{1}, "a")), Lines{"data 1 1 syn"});
+        EXPECT_EQ(frames(send(session, StreamId{3}, "b")), Lines{"data 3 1 syn"});
+        EXPECT_FALSE(session.wants_pull()) << "the others are held";
+        EXPECT_EQ(session.streams(), 5U);
+        read(session, update(1, 0, flag::ack) + update(3, 100, flag::ack));
+        EXPECT_FALSE(session.wants_pull()) << "an ACK is no word";
+        EXPECT_EQ(read(session, update(7, 10)), Lines{}) << "the peer cannot know it";
+        read(session, word);
+        control(session);
+        EXPECT_EQ(frames(send(session, StreamId{5}, "c")), Lines{"data 5 1 syn"});
+        EXPECT_EQ(frames(send(session, StreamId{7}, "d")), Lines{"data 7 1 syn"});
+        EXPECT_EQ(frames(send(session, StreamId{11}, "", true)), Lines{"data 11 0 syn fin"});
+        EXPECT_EQ(session.open()->value, 13U);
+        EXPECT_EQ(frames(control(session)), Lines{"update 13 +0 syn"}) << "no limit from now on";
+    }
+}
+
 TEST(Behaviour, CommitRefusesWhatWasNotGranted) {
     Session session = client();
     const StreamId id = *session.open();

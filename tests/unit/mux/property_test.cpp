@@ -50,6 +50,7 @@ public:
         config.max_inbound_streams = 8;
         config.max_outbound_streams = 8;
         config.max_unacked_opens = 6;
+        config.max_early_opens = pick(1, 8);
         config.max_frame_payload = pick(1, 20'000);
         config.max_window = pick(0, 1) == 0 ? mux::test::window : 1024 * 1024;
         sides_.emplace_back(client(config), true);
