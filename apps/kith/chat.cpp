@@ -53,8 +53,6 @@ Exit Chat::run() {
         }
         tick();
     }
-    // The receipt of the last message must leave before the links close.
-    if (common.count && !session_.interrupted()) session_.pump([] { return false; }, after(same_line));
     const auto unanswered = [this] {
         return std::any_of(said_.begin(), said_.end(), [](const SaidPtr& s) { return !s->waiting.empty(); });
     };

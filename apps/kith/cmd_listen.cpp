@@ -13,8 +13,6 @@
 namespace kith::app {
 namespace {
 
-constexpr std::chrono::milliseconds farewell{100};
-
 void print_ready(Session& session) {
     auto& node = session.node();
     auto& out = session.out();
@@ -70,10 +68,7 @@ Exit run_listen(const Common& common, const ListenOptions& options, Output& out)
     if (auto ok = session.start(); !ok) return out.fail(ok.error(), "could not listen");
     print_ready(session);
     out.note(session.lan() ? "Waiting for peers and messages; Ctrl-C ends ..." : "Waiting for links to these addresses; Ctrl-C ends ...");
-    if (session.pump(enough, common.wait ? after(from_seconds(*common.wait)) : never)) {
-        // The receipt of the last message must leave before the links close.
-        session.pump([] { return false; }, after(farewell));
-    }
+    session.pump(enough, common.wait ? after(from_seconds(*common.wait)) : never);
     session.stop();
     return Exit::ok;
 }
