@@ -49,15 +49,19 @@ struct Sample {
     double bytes = 0;
     std::uint64_t links = 0;
     std::uint64_t failed = 0;
+    std::uint64_t messages = 0;
 };
+
+enum class Case : std::uint8_t { accepted, dialled, accepted_and_heard };
 
 Sample sample(const kith::Node& node) {
     const auto stats = node.stats();
-    return {resident(), stats.links_now, stats.links_failed};
+    return {resident(), stats.links_now, stats.links_failed, stats.messages_received};
 }
 
 // What the measured node costs per link: (after - before) / links.
-double measure(const Options& options, bool inbound) {
+double measure(const Options& options, Case which) {
+    const bool inbound = which != Case::dialled;
     bench::Pipe address;
     bench::Pipe to_node;
     bench::Pipe from_node;
@@ -67,6 +71,7 @@ double measure(const Options& options, bool inbound) {
         c.listen = {};
         if (inbound) c.listen = {"/ip4/127.0.0.1/tcp/0"};
         kith::Node measured(std::move(c));
+        measured.on_message("bench", [](const kith::Message&) {});
         if (const auto ok = measured.start(); !ok) bench::fail(ok.error().message());
         from_node.put(sample(measured));
         if (inbound) {
@@ -93,6 +98,7 @@ double measure(const Options& options, bool inbound) {
         kith::EventLoop loop;
         bench::Swarm peers(loop);
         const auto ready = [&] { from_swarm.put(peers.linked()); };
+        if (which == Case::accepted_and_heard) peers.greet(kith::Bytes(64, 7));
         if (inbound) {
             const auto target = kith::Multiaddr::parse(address.get_text());
             const auto at = kith::wire::tcp_endpoint(*target);
@@ -113,6 +119,7 @@ double measure(const Options& options, bool inbound) {
     to_node.put('q');
     bench::reap(node);
     if (linked != options.connections || after.links != options.connections || after.failed != 0) bench::fail("not all links stayed");
+    if (which == Case::accepted_and_heard && after.messages != options.connections) bench::fail("not all messages came");
     return (after.bytes - before.bytes) / static_cast<double>(options.connections);
 }
 
@@ -124,10 +131,10 @@ int main(int argc, char** argv) {
         if (std::strcmp(argv[i], "--connections") == 0) options.connections = std::strtoull(argv[i + 1], nullptr, 10);
         if (std::strcmp(argv[i], "--idle") == 0) options.idle = std::atoi(argv[i + 1]);
     }
-    const auto inbound = measure(options, true);
-    const auto outbound = measure(options, false);
-    bench::result("memory accepted", "B/conn", inbound, "first target", 32 * 1024);
-    bench::result("memory dialled", "B/conn", outbound, "first target", 32 * 1024);
+    const double target = 32 * 1024;
+    bench::result("memory accepted", "B/conn", measure(options, Case::accepted), "first target", target);
+    bench::result("memory dialled", "B/conn", measure(options, Case::dialled), "first target", target);
+    bench::result("memory, 1 message", "B/conn", measure(options, Case::accepted_and_heard), "first target", target);
     bench::note("memory", "anonymous resident memory of one node, " + std::to_string(options.connections) + " peers, idle for " +
                               std::to_string(options.idle) + " s");
     return 0;

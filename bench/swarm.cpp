@@ -120,6 +120,7 @@ void Swarm::carry_out(Member& member) {
     const auto now = kith::io::now();
     std::size_t up = 0;
     for (;;) {
+        up += take_events(member, now);
         const auto opens = std::exchange(out.open_links, {});
         const auto writes = std::exchange(out.wants_write, {});
         if (!out.close_links.empty()) fail("a link of the swarm ended");
@@ -131,19 +132,36 @@ void Swarm::carry_out(Member& member) {
         }
         for (const auto id : writes) {
             while (const auto n = engine.pull(id, write_buffer_, now)) {
-                // Handshakes and pings: less than any socket takes at once.
+                // Handshakes, pings and a greeting: less than any socket takes at once.
                 if (member.socket->write(kith::ByteView{write_buffer_}.first(n)).n != n) fail("write");
             }
         }
     }
-    for (const auto& event : out.events) up += event.state == kith::PeerState::connected ? 1 : 0;
-    out.events = {};
-    out.completions = {};
-    out.reachability = {};
     if (up == 0) return;
     linked_ += up;
     if (to_.port != 0) dial_next();
     if (linked_ == wanted_) done_();
+}
+
+// How many links came up.
+std::size_t Swarm::take_events(Member& member, kith::Instant now) {
+    auto& engine = *member.engine;
+    auto& out = engine.outputs();
+    std::size_t up = 0;
+    for (const auto& event : std::exchange(out.events, {})) {
+        if (event.state != kith::PeerState::connected) continue;
+        ++up;
+        if (greeting_.empty()) continue;
+        const auto lane = engine.lane(event.peer, "bench", kith::Strength::reliable, kith::Priority::normal, now);
+        if (!lane) fail(lane.error().message());
+        engine.send(*lane, greeting_, nullptr, 0, now);
+        engine.flush_sends(now);
+    }
+    out.completions = {};
+    out.reachability = {};
+    out.released = {};
+    out.outcomes = {};
+    return up;
 }
 
 void Swarm::tick() {

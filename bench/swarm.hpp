@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "crypto/ed25519.hpp"
@@ -27,6 +28,8 @@ public:
     // Takes `count` links, each as a peer of its own. Answers where.
     kith::Endpoint listen(std::size_t count, kith::Function<void()> done);
 
+    // From now on every peer sends this, once, when its link is up.
+    void greet(kith::Bytes message) { greeting_ = std::move(message); }
     std::size_t linked() const noexcept { return linked_; }
 
 private:
@@ -43,6 +46,7 @@ private:
     void watch(Member& member, kith::io::TcpSocket socket, kith::LinkId link, bool connecting);
     void on_ready(Member& member);
     void carry_out(Member& member);
+    std::size_t take_events(Member& member, kith::Instant now);
     void tick();
 
     kith::EventLoop& loop_;
@@ -50,6 +54,7 @@ private:
     std::vector<std::unique_ptr<Member>> members_;
     kith::Bytes read_buffer_;
     kith::Bytes write_buffer_;
+    kith::Bytes greeting_;
     kith::Endpoint to_{};
     std::size_t wanted_ = 0;
     std::size_t linked_ = 0;
