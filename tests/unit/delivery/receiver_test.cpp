@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include "unit/delivery/pair.hpp"
+
+namespace kith::delivery {
+namespace {
+
+constexpr StreamRef first{LinkId{1}, StreamId{1}};
+constexpr StreamRef second{LinkId{2}, StreamId{1}};
+
+TEST(Receiver, HostileFramesAreErrors) {
+    auto durable = described(0, "a");
+    durable.strength = 2;
+    Bytes add;
+    wire::append_add(add, described(0, "b"));
+    Bytes add_same;
+    wire::append_add(add_same, described(1, "a"));
+    const auto open = hello({described(0, "a")});
+    const std::pair<const char*, Bytes> table[] = {
+        {"DATA before HELLO", data(0, 1, "x")},
+        {"HELLO twice", open + open},
+        {"a lane announced twice", open + add},
+        {"two lanes of one channel", open + add_same},
+        {"a durable lane", hello({durable})},
+        {"DATA of an unknown lane", open + data(3, 1, "x")},
+        {"a number too high", open + data(0, 2, "x")},
+        {"the same number twice", open + data(0, 1, "x") + data(0, 1, "x")},
+        {"a fragment that begins in the middle", open + fragment(0, 1, 100, 10, "x")},
+        {"a fragment that leaves a gap", open + fragment(0, 1, 100, 0, "xx") + fragment(0, 1, 100, 3, "x")},
+        {"fragments of different totals", open + fragment(0, 1, 100, 0, "xx") + fragment(0, 1, 90, 2, "x")},
+        {"a message inside another", open + fragment(0, 1, 100, 0, "xx") + data(0, 1, "x")},
+        {"a message above the limit", open + fragment(0, 1, (1 << 20) + 1, 0, "x")},
+        {"an enormous total", open + fragment(0, 1, 0xFFFFFFFFFFFFFFF0ULL, 0, "x")},
+        {"number 0", open + data(0, 0, "x")},
+        {"an unknown flag", open + data(0, 1, "x", 0x80)},
+        {"an unknown critical frame", open + Bytes{16, 0}},
+        {"an empty channel name", hello({described(0, "")})},
+        {"a name of 65 bytes", hello({described(0, std::string(65, 'n'))})},
+        {"CLOSE", open + Bytes{14, 1, 0}},
+    };
+    for (const auto& [name, bytes] : table) {
+        Sink sink;
+        ASSERT_TRUE(sink.receiver.opened(first, "LAN"));
+        EXPECT_FALSE(sink.feed(first, bytes, at(1s))) << name;
+        EXPECT_LT(sink.receiver.memory(), 100'000U) << name;
+    }
+}
+
+TEST(Receiver, ABufferGrowsWithWhatCameAndNotWithWhatWasAnnounced) {
+    Sink sink;
+    ASSERT_TRUE(sink.receiver.opened(first, "LAN"));
+    ASSERT_TRUE(sink.feed(first, hello({described(0, "a")}), at(1s)));
+    ASSERT_TRUE(sink.feed(first, fragment(0, 1, 1 << 20, 0, "x"), at(1s)));
+    EXPECT_LT(sink.receiver.memory(), 2000U);
+    sink.receiver.closed(first);
+    EXPECT_LT(sink.receiver.memory(), 1000U);
+}
+
+TEST(Receiver, MoreThanItsCreditIsAnError) {
+    Sink sink(ReceiverConfig{.max_message = 1000, .lane_window = 5000});
+    ASSERT_TRUE(sink.receiver.opened(first, "LAN"));
+    ASSERT_TRUE(sink.feed(first, hello({described(0, "a")}), at(1s)));
+    const std::string text(936, 'x');  // costs 1000
+    for (std::uint64_t i = 1; i <= 5; ++i) ASSERT_TRUE(sink.feed(first, data(0, i, text), at(1s))) << i;
+    const auto ok = sink.feed(first, data(0, 6, text), at(1s));
+    ASSERT_FALSE(ok);
+    EXPECT_EQ(ok.error().code, Errc::protocol_error);
+    EXPECT_EQ(sink.got.size(), 5U);
+    EXPECT_EQ(sink.receiver.resyncs(), 0U);
+}
+
+// One stream after the other, each with an epoch of its own and all the early data it may send: the memory stays within one
+// window and one allowance.
+TEST(Receiver, EpochsAndStreamsDoNotMultiplyTheCredit) {
+    Sink sink(ReceiverConfig{.max_message = 10'000, .lane_window = 100'000});
+    std::size_t taken = 0;
+    for (std::uint32_t s = 1; s <= 100; ++s) {
+        const StreamRef stream{LinkId{1}, StreamId{s}};
+        ASSERT_TRUE(sink.receiver.opened(stream, "LAN"));
+        ASSERT_TRUE(sink.feed(stream, hello({}), at(1s)));
+        Bytes add;
+        wire::append_add(add, described(0, "a", 100 + s));
+        ASSERT_TRUE(sink.feed(stream, add, at(1s)));
+        for (std::uint64_t i = 1; i <= 20; ++i) {
+            if (!sink.feed(stream, data(0, i, std::string(9000, 'x')), at(1s))) break;
+        }
+        taken = sink.got.size();
+        sink.receiver.closed(stream);
+    }
+    EXPECT_LE(taken * 9064, 100'000 + early_bytes);
+    EXPECT_GE(taken, 11U);
+    // Consumption of what came under older epochs gives the credit back.
+    sink.consume_all(at(2s));
+    EXPECT_LT(sink.receiver.memory(), 1000U);
+}
+
+TEST(Receiver, TheLatestHelloWins) {
+    Sink sink;
+    ASSERT_TRUE(sink.receiver.opened(first, "LAN"));
+    ASSERT_TRUE(sink.receiver.opened(second, "direct"));
+    ASSERT_TRUE(sink.feed(first, hello({described(0, "a")}) + data(0, 1, "one"), at(1s)));
+    EXPECT_EQ(sink.receiver.current(), first);
+    ASSERT_TRUE(sink.feed(second, hello({described(0, "a")}), at(1s)));
+    EXPECT_EQ(sink.receiver.current(), second);
+    EXPECT_EQ(sink.receiver.take_fenced(), first);
+    EXPECT_EQ(sink.receiver.take_fenced(), std::nullopt);
+    ASSERT_TRUE(sink.feed(first, data(0, 2, "late"), at(1s)));  // noise
+    ASSERT_TRUE(sink.feed(second, data(0, 2, "two"), at(1s)));
+    ASSERT_EQ(sink.got.size(), 2U);
+    EXPECT_EQ(sink.got[1].text, "two");
+    EXPECT_EQ(sink.receiver.resyncs(), 0U);
+}
+
+TEST(Receiver, AGapIsCountedAsResync) {
+    Sink sink;
+    ASSERT_TRUE(sink.receiver.opened(first, "LAN"));
+    ASSERT_TRUE(sink.feed(first, hello({described(0, "a")}) + data(0, 1, "one"), at(1s)));
+    EXPECT_FALSE(sink.feed(first, data(0, 3, "three"), at(1s)));
+    EXPECT_EQ(sink.receiver.resyncs(), 1U);
+}
+
+TEST(Receiver, RowsAreLimited) {
+    Sink sink(ReceiverConfig{.max_rows = 2});
+    ASSERT_TRUE(sink.receiver.opened(first, "LAN"));
+    const auto ok = sink.feed(first, hello({described(0, "a"), described(1, "b"), described(2, "c")}), at(1s));
+    ASSERT_FALSE(ok);
+    EXPECT_EQ(ok.error().code, Errc::limit_exceeded);
+    EXPECT_EQ(sink.receiver.rows(), 2U);
+}
+
+TEST(Receiver, StreamsThatSayNothingAreLimited) {
+    Sink sink(ReceiverConfig{.max_streams = 3});
+    for (std::uint32_t i = 1; i <= 3; ++i) EXPECT_TRUE(sink.receiver.opened({LinkId{1}, StreamId{i}}, "LAN"));
+    EXPECT_FALSE(sink.receiver.opened({LinkId{1}, StreamId{4}}, "LAN"));
+    sink.receiver.closed({LinkId{1}, StreamId{2}});
+    EXPECT_TRUE(sink.receiver.opened({LinkId{1}, StreamId{4}}, "LAN"));
+}
+
+TEST(Receiver, AnswersOfTheApplicationThatMeanNothingAreIgnored) {
+    Sink sink;
+    ASSERT_TRUE(sink.receiver.opened(first, "LAN"));
+    ASSERT_TRUE(sink.feed(first, hello({described(0, "a")}) + data(0, 1, "one"), at(1s)));
+    const auto held = sink.receiver.memory();
+    sink.receiver.consumed(0, sink.got[0].generation + 1, 1, at(1s));
+    sink.receiver.consumed(0, sink.got[0].generation, 2, at(1s));
+    sink.receiver.consumed(9, sink.got[0].generation, 1, at(1s));
+    EXPECT_EQ(sink.receiver.memory(), held);
+    EXPECT_FALSE(sink.receiver.deadline());
+    sink.receiver.consumed(0, sink.got[0].generation, 1, at(1s));
+    EXPECT_LT(sink.receiver.memory(), held);
+    EXPECT_TRUE(sink.receiver.deadline());
+}
+
+TEST(Receiver, ADatagramNeedsNoLane) {
+    Sink sink;
+    ASSERT_TRUE(sink.receiver.opened(first, "LAN"));
+    Bytes datagram;
+    wire::append_datagram(datagram, "state", as_bytes("42"));
+    ASSERT_TRUE(sink.feed(first, hello({}) + datagram, at(1s)));
+    ASSERT_EQ(sink.got.size(), 1U);
+    EXPECT_EQ(sink.got[0].seq, 0U);
+    EXPECT_EQ(sink.channels[0], "state");
+}
+
+}  // namespace
+}  // namespace kith::delivery
