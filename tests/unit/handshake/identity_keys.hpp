@@ -53,8 +53,8 @@ inline Bytes foreign_key_data(crypto::KeyType type, EVP_PKEY* key) {
 inline NoiseIdentity foreign_identity(crypto::KeyType type) {
     ForeignKey key{nullptr, &EVP_PKEY_free};
     if (type == crypto::KeyType::rsa) key.reset(EVP_RSA_gen(2048));
-    if (type == crypto::KeyType::secp256k1) key.reset(EVP_EC_gen("secp256k1"));
-    if (type == crypto::KeyType::ecdsa) key.reset(EVP_EC_gen("P-256"));
+    if (type == crypto::KeyType::secp256k1) key.reset(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "secp256k1"));
+    if (type == crypto::KeyType::ecdsa) key.reset(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
     NoiseIdentity who;
     who.static_secret = secret(9);
     who.static_public = crypto::x25519_public(who.static_secret);
