@@ -37,8 +37,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
 endif()
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   # libstdc++ 12's own std::stable_sort calls what it deprecated; gcc keeps looking at our calls.
-  # -Wconversion includes signs with clang and not with gcc (in C++); gcc is the judge.
-  target_compile_options(kith_warnings INTERFACE -Wno-deprecated-declarations -Wno-sign-conversion)
+  # -Wconversion includes signs with clang and not with gcc (in C++), -Wshadow the capture [x = x] of a structured binding;
+  # gcc is the judge of both.
+  target_compile_options(kith_warnings INTERFACE -Wno-deprecated-declarations -Wno-sign-conversion -Wno-shadow)
 endif()
 foreach(sanitizer IN LISTS KITH_SANITIZE)
   target_compile_options(kith_warnings INTERFACE -fsanitize=${sanitizer} -fno-omit-frame-pointer -fno-sanitize-recover=all)

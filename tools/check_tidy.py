@@ -78,7 +78,8 @@ def look(entry):
         return name, None, "", 0.0
     begin = time.monotonic()
     command = [TIDY, "--quiet", "-p", str(build), "--extra-arg=-Wno-unknown-warning-option",
-               "--extra-arg=-Wno-deprecated-declarations", "--extra-arg=-Wno-sign-conversion"]
+               "--extra-arg=-Wno-deprecated-declarations", "--extra-arg=-Wno-sign-conversion",
+               "--extra-arg=-Wno-shadow"]
     if options.deep:
         command += ["--checks=-*,clang-analyzer-*"]
     done = subprocess.run(command + [entry["file"]], capture_output=True, text=True)
