@@ -124,6 +124,11 @@ public:
     // Returns how many callbacks, timers and posted functions ran; 0 after a time-out, after stop() and from a callback.
     std::size_t poll(Duration timeout = Duration::zero());
 
+    // Runs `function` here, as if from a callback, when no thread is inside run() or poll(); those of other threads wait for it.
+    // False, and nothing was done: some thread runs the loop. Any thread; for ending what lives on a loop that may not be run
+    // again.
+    bool call_if_idle(Function<void()> function);
+
     // Any thread. The running run() or poll() returns after its turn; when none runs, the next one does.
     void stop();
 

@@ -34,8 +34,8 @@ struct PerfResult {
     Duration download_time{};
 };
 
-// A (peer, channel) pair for the hot path: send() without looking names up. Copyable, thread-safe; outliving the node is
-// harmless (send says `stopped`).
+// A (peer, channel) pair for the hot path: send() without looking names up. Copyable, thread-safe; may be made before the peer is
+// known; outliving the node is harmless (send says `stopped`).
 class Channel {
 public:
     Channel() = default;
@@ -53,8 +53,9 @@ private:
 };
 
 // Threads: every member may be called from any thread, also from callbacks. Callbacks never run inside a call of yours and
-// one at a time. Blocking calls (those with Wait) return would_deadlock on the engine's or callback thread. After stop()
-// returned no callback runs. See docs/threading.md.
+// one at a time. Completions (`done`) are callbacks too; after stop() they are destroyed without being called. Blocking calls
+// (those with Wait) return would_deadlock on the engine's or callback thread. After stop() returned no callback runs. See
+// docs/threading.md.
 class Node {
 public:
     explicit Node(Config config = {});
@@ -64,10 +65,12 @@ public:
 
     // Loads or makes the identity, listens, announces. Errors: what the identity or the sockets say; already_started.
     Status start();
-    // Closes links after what was queued for writing is handed to the system; idempotent; waits for running callbacks
-    // unless called from one.
+    // What was sent before still goes out as far as the system takes it at once; then the links are closed. Whoever waits gets
+    // `stopped`, or the outcome `unknown` or `failed` of a message (with manual_dispatch or an executor: called by this thread).
+    // Idempotent. Returns when no callback runs; inside a callback at once, and then nothing is called any more. A node is not
+    // started again: already_started.
     void stop();
-    // Blocks until stop(), SIGINT or SIGTERM. In ThreadMode::polled it polls.
+    // Blocks until stop(), SIGINT or SIGTERM, then stops. In ThreadMode::polled and ::loop it drives the loop, if no thread does.
     void run();
     // ThreadMode::polled: one turn; waits at most `timeout` for something to do. Returns how much was handled.
     std::size_t poll(Duration timeout = {});

@@ -23,7 +23,8 @@ struct Wait {
     std::stop_token stop{};
 };
 
-// A handle; copies name the same stream. When the last handle is dropped, an open stream is reset.
+// A handle; copies name the same stream. When the last handle is dropped, an open stream is reset; one whose end was read and
+// that got close_write() still sends what its buffer holds.
 // Thread-safe. Blocking calls return would_deadlock on the engine's or callback thread. Completions run where callbacks run.
 class Stream {
 public:
@@ -35,13 +36,13 @@ public:
     Direction direction() const noexcept;
 
     // Some bytes as soon as there are any (at most `max`), an empty result at the peer's half-close. One read at a time.
-    // Errors: stream_reset, link_lost, cancelled, timeout.
-    void async_read(Function<void(Result<Bytes>)> done, std::size_t max = 64 * 1024);
+    // Errors: stream_reset, link_lost, cancelled, timeout. `stop` ends this read alone.
+    void async_read(Function<void(Result<Bytes>)> done, std::size_t max = 64 * 1024, const std::stop_token& stop = {});
     Result<Bytes> read(const Wait& wait = {}, std::size_t max = 64 * 1024);
 
     // Completes when all bytes are in the send buffer (1 MiB), so a slow peer slows the writer. Writes keep their order.
-    // Errors: stream_reset, stream_closed (after close_write), link_lost.
-    void async_write(Bytes data, Function<void(Status)> done);
+    // Errors: stream_reset, stream_closed (after close_write), link_lost; cancelled, timeout: a part may have been sent.
+    void async_write(Bytes data, Function<void(Status)> done, const std::stop_token& stop = {});
     Status write(ByteView data, const Wait& wait = {});
 
     void close_write();  // half-close: the peer reads the end after the last byte; reading goes on

@@ -38,6 +38,7 @@ struct EventLoop::Impl {
     Stats stats;
 
     std::atomic<std::thread::id> runner{};
+    std::atomic<int> visitors{0};
     std::vector<Function<void()>> running;
 
     // Guards what follows.
@@ -121,7 +122,20 @@ struct EventLoop::Impl {
         return handled;
     }
 
+    // A visitor (call_if_idle) is soon gone: it is waited for.
     bool enter() {
+        for (int last = 0; last < 2;) {
+            if (try_enter()) return true;
+            if (runner.load() == std::this_thread::get_id()) return false;
+            if (visitors.load() == 0) {
+                ++last;  // it may have left in between
+            } else {
+                std::this_thread::yield();
+            }
+        }
+        return false;
+    }
+    bool try_enter() {
         auto nobody = std::thread::id{};
         return runner.compare_exchange_strong(nobody, std::this_thread::get_id());
     }
@@ -212,6 +226,17 @@ std::size_t EventLoop::poll(Duration timeout) {
     impl_->take_stop();
     impl_->leave();
     return handled;
+}
+
+bool EventLoop::call_if_idle(Function<void()> function) {
+    ++impl_->visitors;
+    const bool entered = impl_->try_enter();
+    if (entered) {
+        function();
+        impl_->leave();
+    }
+    --impl_->visitors;
+    return entered;
 }
 
 void EventLoop::stop() {

@@ -5,93 +5,156 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
-namespace kith::node {
+#include "io/clock.hpp"
 
-Callbacks::Callbacks(Dispatch dispatch, Executor executor, std::size_t max_events,
-                     Function<void(std::vector<ConsumedRow>&, delivery::Batch&&)> give_back)
-    : dispatch_(dispatch), executor_(std::move(executor)), max_events_(max_events), give_back_(std::move(give_back)) {
+namespace kith::node {
+namespace {
+
+// A handler that takes long must not keep the acknowledgements of what it has already seen.
+constexpr Duration give_back_after = std::chrono::milliseconds{2};
+
+}  // namespace
+
+Callbacks::Callbacks(Dispatch dispatch, Executor executor, std::size_t max_events)
+    : dispatch_(dispatch), executor_(std::move(executor)), max_events_(std::max<std::size_t>(1, max_events)) {
     if (dispatch_ == Dispatch::manual) descriptor_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 }
 
 Callbacks::~Callbacks() {
-    stop();
-    if (thread_.joinable()) thread_.detach();  // destroyed from its own callback: it ends by itself
+    if (thread_.joinable()) thread_.detach();  // it held the last reference: this is its end
     if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-void Callbacks::start(std::shared_ptr<void> keep_alive) {
-    if (dispatch_ != Dispatch::thread) return;
-    thread_ = std::thread([this, keep = std::move(keep_alive)] { loop(); });
+void Callbacks::start(GiveBack give_back) {
+    give_back_ = std::move(give_back);
+    if (dispatch_ == Dispatch::thread) thread_ = std::thread([self = shared_from_this()] { self->loop(); });
 }
 
 void Callbacks::stop() {
+    const bool inside = on_callback_thread();
     {
         const std::scoped_lock lock(mutex_);
-        stopping_ = true;
+        if (inside) {
+            allowed_ = Allowed::nothing;
+        } else if (allowed_ == Allowed::everything) {
+            allowed_ = Allowed::answers;
+        }
         wake_.notify_all();
     }
-    if (on_callback_thread()) return;
-    if (thread_.joinable()) thread_.join();
-    const std::scoped_lock lock(run_mutex_);  // waits for a running callback of the other modes
+    if (inside) return;
+    wait_idle();
+    while (waiting() && allowed() != Allowed::nothing) run();
+    const std::scoped_lock lock(mutex_);
+    allowed_ = Allowed::nothing;
 }
 
-void Callbacks::wake_locked() {
+void Callbacks::wait_idle() {
+    if (on_callback_thread()) return;
+    {
+        const std::scoped_lock lock(join_mutex_);
+        if (thread_.joinable()) thread_.join();
+    }
+    const std::scoped_lock lock(run_mutex_);
+}
+
+bool Callbacks::may(Kind kind) const noexcept {
+    return allowed() == Allowed::everything || (allowed() == Allowed::answers && kind == Kind::answer);
+}
+
+bool Callbacks::wake_locked() {
     switch (dispatch_) {
         case Dispatch::thread:
-            if (!std::exchange(sleeping_, false)) return;
+            if (!std::exchange(sleeping_, false)) return false;
             wakeups_.fetch_add(1, std::memory_order_relaxed);
             wake_.notify_one();
-            return;
+            return false;
         case Dispatch::executor:
-            if (std::exchange(scheduled_, true)) return;
+            if (std::exchange(scheduled_, true)) return false;
             wakeups_.fetch_add(1, std::memory_order_relaxed);
-            executor_([this, keep = keep_alive_] { run(); });
-            return;
+            return true;
         case Dispatch::manual: {
-            if (std::exchange(scheduled_, true)) return;
+            if (std::exchange(scheduled_, true)) return false;
             wakeups_.fetch_add(1, std::memory_order_relaxed);
             const std::uint64_t one = 1;
             [[maybe_unused]] const auto n = ::write(descriptor_, &one, sizeof one);  // fails only when it is readable already
+            return false;
+        }
+        case Dispatch::loop:
+            return false;
+    }
+    return false;
+}
+
+// An executor may keep its task longer than the node lives.
+void Callbacks::schedule() {
+    executor_([weak = weak_from_this()] {
+        if (const auto self = weak.lock()) self->scheduled_run();
+    });
+}
+
+void Callbacks::scheduled_run() {
+    run();
+    {
+        const std::scoped_lock lock(mutex_);
+        if (items_.empty() || allowed() != Allowed::everything) {
+            scheduled_ = false;
             return;
         }
-        case Dispatch::loop: return;
     }
+    schedule();
 }
 
 void Callbacks::put(Item&& item) {
-    const std::scoped_lock lock(mutex_);
-    if (stopping_) return;
-    items_.push_back(std::move(item));
-    wake_locked();
-}
-
-void Callbacks::push(delivery::Batch&& batch) { put({std::move(batch), {}, false}); }
-void Callbacks::push(Function<void()> call) { put({{}, std::move(call), false}); }
-
-void Callbacks::push_event(Function<void()> call) {
+    bool must_schedule = false;
     {
         const std::scoped_lock lock(mutex_);
+        if (!may(item.kind)) return;
+        items_.push_back(std::move(item));
+        must_schedule = wake_locked();
+    }
+    if (must_schedule) schedule();  // it may run at once, here
+}
+
+void Callbacks::push(delivery::Batch&& batch) { put({std::move(batch), {}, Kind::messages}); }
+
+void Callbacks::push_event(Function<void()> call) {
+    Function<void()> oldest;
+    bool must_schedule = false;
+    {
+        const std::scoped_lock lock(mutex_);
+        if (!may(Kind::event)) return;
         if (events_ >= max_events_) {
+            while (items_[oldest_event_].kind != Kind::event) ++oldest_event_;
+            oldest = std::move(items_[oldest_event_].call);
+            items_[oldest_event_].kind = Kind::dropped;
+            --events_;
             events_dropped_.fetch_add(1, std::memory_order_relaxed);
-            return;
         }
         ++events_;
+        items_.push_back({{}, std::move(call), Kind::event});
+        must_schedule = wake_locked();
     }
-    put({{}, std::move(call), true});
+    if (must_schedule) schedule();
+}
+
+bool Callbacks::waiting() const {
+    const std::scoped_lock lock(mutex_);
+    return !items_.empty();
 }
 
 void Callbacks::loop() {
     for (;;) {
         {
             std::unique_lock lock(mutex_);
-            while (items_.empty() && !stopping_) {
+            while (items_.empty() && allowed() == Allowed::everything) {
                 sleeping_ = true;
                 wake_.wait(lock);
             }
             sleeping_ = false;
-            if (stopping_) return;
+            if (items_.empty() || allowed() == Allowed::nothing) return;
         }
         run();
     }
@@ -100,46 +163,51 @@ void Callbacks::loop() {
 std::size_t Callbacks::run() {
     if (on_callback_thread()) return 0;
     const std::scoped_lock running(run_mutex_);
-    runner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
     {
         const std::scoped_lock lock(mutex_);
-        if (std::exchange(scheduled_, false) && descriptor_ >= 0) {
+        if (descriptor_ >= 0 && std::exchange(scheduled_, false)) {
             std::uint64_t count = 0;
             [[maybe_unused]] const auto n = ::read(descriptor_, &count, sizeof count);
         }
-        if (!stopping_) std::swap(items_, taken_);
-        for (const auto& item : taken_) events_ -= item.event ? 1U : 0U;
+        std::swap(items_, taken_);
+        events_ = 0;
+        oldest_event_ = 0;
     }
-    const auto handled = taken_.size();
+    runner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+    std::size_t handled = 0;
     for (auto& item : taken_) {
-        {
-            const std::scoped_lock lock(mutex_);
-            if (stopping_) break;
-        }
-        if (item.call) {
-            item.call();
-        } else {
+        if (item.kind == Kind::dropped || !may(item.kind)) continue;
+        ++handled;
+        if (item.kind == Kind::messages) {
             deliver(item.batch);
+        } else {
+            item.call();
         }
     }
-    taken_.clear();
+    taken_.clear();  // what they captured goes as part of the callbacks
     runner_.store({}, std::memory_order_relaxed);
     return handled;
 }
 
-std::shared_ptr<Callbacks::Channel> Callbacks::handler_of(std::string_view channel) {
+std::shared_ptr<ChannelHandler> Callbacks::handler_of(std::string_view channel) {
     const std::scoped_lock lock(handlers_mutex_);
     const auto it = handlers_.find(std::string{channel});
     return it == handlers_.end() ? nullptr : it->second;
 }
 
-void Callbacks::set_handler(std::string_view channel, MessagesHandler handler) {
+void Callbacks::set_handler(std::string_view channel, ChannelHandler handler) {
     std::string name{channel};
+    std::shared_ptr<ChannelHandler> former;  // what it captured goes outside the lock
     {
         const std::scoped_lock lock(handlers_mutex_);
-        auto& slot = handlers_[name];
-        slot = std::make_shared<Channel>();
-        slot->handler = std::move(handler);
+        if (!handler) {
+            if (const auto it = handlers_.find(name); it != handlers_.end()) {
+                former = std::move(it->second);
+                handlers_.erase(it);
+            }
+            return;
+        }
+        former = std::exchange(handlers_[name], std::make_shared<ChannelHandler>(std::move(handler)));
     }
     push([this, name = std::move(name)] { unpark(name); });
 }
@@ -147,10 +215,13 @@ void Callbacks::set_handler(std::string_view channel, MessagesHandler handler) {
 // Runs of messages of one row go to their handler together.
 void Callbacks::deliver(delivery::Batch& batch) {
     const auto& all = batch.messages;
+    gave_back_at_ = io::steady_now();
+    since_give_back_ = 0;
     for (std::size_t from = 0; from < all.size();) {
         std::size_t to = from + 1;
         while (to < all.size() && all[to].origin == all[from].origin && all[to].row == all[from].row) ++to;
         deliver_run(std::span{all}.subspan(from, to - from));
+        if (allowed() != Allowed::everything) break;
         from = to;
     }
     batch.clear();
@@ -160,17 +231,32 @@ void Callbacks::deliver(delivery::Batch& batch) {
 void Callbacks::deliver_run(std::span<const delivery::Delivered> run) {
     const auto channel = detail::origin_channel(*run.front().origin);
     const auto handler = handler_of(channel);
-    const auto waiting = parked_.empty() ? parked_.end() : parked_.find(std::string{channel});
-    if (!handler || waiting != parked_.end()) {
+    const bool others_wait = !parked_.empty() && parked_.contains(std::string{channel});
+    if (!handler || others_wait) {
         park(run);
         if (handler) unpark(std::string{channel});
         return;
     }
+    call(*handler, run);
+}
+
+void Callbacks::call(ChannelHandler& handler, std::span<const delivery::Delivered> run) {
+    const auto message = [](const delivery::Delivered& m) { return Message::borrow(m.chunk, m.origin, m.bytes, m.seq, m.repeat); };
+    if (handler.each) {
+        for (const auto& m : run) {
+            handler.each(message(m));
+            note(m);
+            if (allowed() != Allowed::everything) return;  // stopped meanwhile: not one more
+            pace();
+        }
+        return;
+    }
     messages_.clear();
-    for (const auto& m : run) messages_.push_back(Message::borrow(m.chunk, m.origin, m.bytes, m.seq, m.repeat));
-    handler->handler(messages_);
+    for (const auto& m : run) messages_.push_back(message(m));
+    handler.batch(messages_);
     messages_.clear();
     note(run.back());
+    pace();
 }
 
 void Callbacks::park(std::span<const delivery::Delivered> run) {
@@ -187,9 +273,10 @@ void Callbacks::unpark(const std::string& channel) {
     if (it == parked_.end() || !handler) return;
     const auto list = std::move(it->second);
     parked_.erase(it);
-    for (const auto& [message, origin] : list) {
-        handler->handler({&message, 1});
-        note(origin);
+    gave_back_at_ = io::steady_now();
+    for (const auto& [message, delivered] : list) {
+        call(*handler, {&delivered, 1});
+        if (allowed() != Allowed::everything) break;
     }
     give_back({});
 }
@@ -203,6 +290,16 @@ void Callbacks::note(const delivery::Delivered& m) {
         }
     }
     consumed_.push_back({m.source, m.row, m.generation, m.seq});
+}
+
+// Looks at the clock for the first messages and then at every eighth: a fast handler pays nothing, a slow one waits for few.
+void Callbacks::pace() {
+    if (++since_give_back_ > 8 && (since_give_back_ & 7U) != 0) return;
+    const auto now = io::steady_now();
+    if (now - gave_back_at_ < give_back_after) return;
+    gave_back_at_ = now;
+    since_give_back_ = 0;
+    give_back({});
 }
 
 void Callbacks::give_back(delivery::Batch&& spent) {

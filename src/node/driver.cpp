@@ -22,11 +22,10 @@ Driver::Driver(EventLoop& loop, engine::Engine& engine, Function<void(engine::Ou
     : loop_(loop), engine_(engine), on_outputs_(std::move(on_outputs)) {
     receive_buffer_.resize(receive_size + connection::max_record);
     send_buffer_.resize(engine::pull_room);
-    hook_ = loop_.on_turn([this] { return turn(io::now()); });
 }
 
 Driver::~Driver() {
-    loop_.remove_hook(hook_);
+    if (accept_again_) loop_.cancel(accept_again_);
     if (timer_) loop_.cancel(timer_);
     for (auto& [id, socket] : sockets_) loop_.unwatch(socket->watch);
     for (auto& listener : listeners_) loop_.unwatch(listener->watch);
@@ -99,16 +98,19 @@ void Driver::on_accept(Listener& listener) {
     for (int i = 0; i < accepts_per_turn; ++i) {
         auto accepted = listener.tcp.accept();
         switch (accepted.state) {
-            case io::AcceptState::accepted: break;
-            case io::AcceptState::dropped: continue;
-            case io::AcceptState::would_block: return;
+            case io::AcceptState::accepted:
+                break;
+            case io::AcceptState::dropped:
+                continue;
+            case io::AcceptState::would_block:
+                return;
             case io::AcceptState::exhausted:
             case io::AcceptState::error: {
                 loop_.modify(listener.watch, {}).has_value();
-                auto* at = &listener;
-                loop_.after(accept_pause, [this, at] {
-                    const auto found = std::any_of(listeners_.begin(), listeners_.end(), [&](const auto& l) { return l.get() == at; });
-                    if (found) loop_.modify(at->watch, {.readable = true}).has_value();
+                if (accept_again_) return;
+                accept_again_ = loop_.after(accept_pause, [this] {
+                    accept_again_ = {};
+                    for (const auto& l : listeners_) loop_.modify(l->watch, {.readable = true}).has_value();
                 });
                 return;
             }
@@ -194,12 +196,18 @@ void Driver::read(LinkId id, Socket& socket) {
     ++receive_calls_;
     const auto now = io::now();
     switch (got.state) {
-        case io::IoState::ok: engine_.received(id, buffer.first(head + got.n), now); return;
+        case io::IoState::ok:
+            engine_.received(id, buffer.first(head + got.n), now);
+            return;
         case io::IoState::would_block:
             if (head != 0) engine_.received(id, buffer.first(head), now);
             return;
-        case io::IoState::eof: lost(id, {Errc::link_lost, "the peer closed the connection"}); return;
-        case io::IoState::error: lost(id, got.error()); return;
+        case io::IoState::eof:
+            lost(id, {Errc::link_lost, "the peer closed the connection"});
+            return;
+        case io::IoState::error:
+            lost(id, got.error());
+            return;
     }
 }
 
@@ -250,7 +258,8 @@ bool Driver::write(LinkId id, Socket& socket, Instant now, bool& more) {
     if (wrote.state == io::IoState::error || wrote.state == io::IoState::eof) return false;
     const auto taken = wrote.state == io::IoState::ok ? wrote.n : 0;
     if (taken < n) {
-        socket.tail.assign(send_buffer_.begin() + static_cast<std::ptrdiff_t>(taken), send_buffer_.begin() + static_cast<std::ptrdiff_t>(n));
+        socket.tail.assign(send_buffer_.begin() + static_cast<std::ptrdiff_t>(taken),
+                           send_buffer_.begin() + static_cast<std::ptrdiff_t>(n));
         socket.tail_sent = 0;
         watch_writable(socket, true);
         return true;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Real sockets and a real clock around one engine. Everything here runs on the loop's thread.
 //
-// One turn: every ready socket is read into the engine, then at the end of the turn (EventLoop's hook) the outputs are carried
-// out and every link that wants to write is pulled into one buffer and sent.
+// One turn: every ready socket is read into the engine, then at the end of the turn (turn()) the outputs are carried out and
+// every link that wants to write is pulled into one buffer and sent.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ public:
     // Where we listen, unspecified addresses expanded by the interfaces; without /p2p.
     std::vector<Multiaddr> addresses() const;
 
-    // The end of a turn. True: there is more to write.
+    // The end of a turn, called by the owner's hook of the loop. True: there is more to write.
     bool turn(Instant now);
     // Closes everything: goodbyes are written as far as the sockets take them.
     void shutdown(Instant now);
@@ -49,8 +49,8 @@ private:
         WatchId watch{};
         bool connecting = false;
         bool wants_writable = false;
-        bool queued = false;        // in `writers_`
-        Bytes tail;                 // sealed, not taken by the system
+        bool queued = false;  // in `writers_`
+        Bytes tail;           // sealed, not taken by the system
         std::size_t tail_sent = 0;
     };
     struct Listener {
@@ -76,8 +76,8 @@ private:
     EventLoop& loop_;
     engine::Engine& engine_;
     Function<void(engine::Outputs&)> on_outputs_;
-    HookId hook_{};
     TimerId timer_{};
+    TimerId accept_again_{};
     std::optional<Instant> timer_at_;
     std::unordered_map<LinkId, std::unique_ptr<Socket>> sockets_;
     std::vector<std::unique_ptr<Listener>> listeners_;

@@ -20,7 +20,7 @@ namespace kith::node {
 struct SendEntry {
     ChannelState* channel = nullptr;  // lives as long as the node
     std::uint64_t token = 0;
-    std::uint32_t size = 0;           // bytes in the arena; of `owned` when it is not empty
+    std::uint32_t size = 0;  // bytes in the arena; of `owned` when it is not empty
     Strength strength = Strength::reliable;
     Priority priority = Priority::normal;
     Bytes owned;
@@ -35,12 +35,18 @@ struct ConsumedRow {
 
 using DoneFunction = Function<void(Result<Receipt>)>;
 
+// Who wants to know how a message ended. `direct`: told on the engine's thread, since its own one waits.
+struct Waiting {
+    DoneFunction done;
+    bool direct = false;
+};
+
 struct Arena {
     Bytes bytes;
     std::vector<SendEntry> entries;
-    std::vector<std::pair<std::uint64_t, DoneFunction>> waiting;  // token -> who wants to know
+    std::vector<std::pair<std::uint64_t, Waiting>> waiting;  // by token
     std::vector<ConsumedRow> consumed;
-    std::vector<delivery::Batch> spent;                           // empty batches going back, for their memory
+    std::vector<delivery::Batch> spent;  // empty batches going back, for their memory
 
     bool empty() const noexcept { return entries.empty() && consumed.empty() && spent.empty(); }
     void clear() noexcept {

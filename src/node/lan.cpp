@@ -99,7 +99,8 @@ void Lan::send(Socket& socket, const engine::Packet& packet) {
     if (socket.v6 ? !packet.v6 : !packet.v4) return;
     const Endpoint group{socket.v6 ? group_v6 : group_v4, port};
     for (const auto index : socket.joined) {
-        if (packet.interface == 0 || packet.interface == index) socket.udp.send(packet.bytes, group, index);  // lost ones are asked for again
+        if (packet.interface == 0 || packet.interface == index)
+            socket.udp.send(packet.bytes, group, index);  // lost ones are asked for again
     }
 }
 

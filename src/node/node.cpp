@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kith/node.hpp"
 
-#include <csignal>
-#include <future>
-#include <sys/signalfd.h>
-#include <unistd.h>
-
-#include <poll.h>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
 
 #include "io/clock.hpp"
 #include "node/impl.hpp"
@@ -33,12 +30,18 @@ Result<PerfResult> pick_perf(OpValue value) {
 
 std::string_view name(PeerState state) noexcept {
     switch (state) {
-        case PeerState::found: return "found";
-        case PeerState::connecting: return "connecting";
-        case PeerState::connected: return "connected";
-        case PeerState::identified: return "identified";
-        case PeerState::disconnected: return "disconnected";
-        case PeerState::lost: return "lost";
+        case PeerState::found:
+            return "found";
+        case PeerState::connecting:
+            return "connecting";
+        case PeerState::connected:
+            return "connected";
+        case PeerState::identified:
+            return "identified";
+        case PeerState::disconnected:
+            return "disconnected";
+        case PeerState::lost:
+            return "lost";
     }
     return "unknown";
 }
@@ -46,30 +49,25 @@ std::string_view name(PeerState state) noexcept {
 Node::Node(Config config) : impl_(std::make_shared<Impl>(std::move(config))) {}
 Node::~Node() { impl_->stop(); }
 
+// A copy where callbacks run inside: one of them may destroy this node.
 Status Node::start() { return impl_->start(); }
-void Node::stop() { impl_->stop(); }
-std::size_t Node::poll(Duration timeout) { return impl_->poll(timeout); }
-std::size_t Node::dispatch() { return impl_->callbacks_->run(); }
-int Node::dispatch_fd() const { return impl_->callbacks_->descriptor(); }
-
-void Node::run() {
-    sigset_t signals;
-    sigset_t before;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals, &before);
-    const int descriptor = ::signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
-    pollfd wait{descriptor, POLLIN, 0};
-    const bool polled = impl_->config_.threads == ThreadMode::polled;
-    while (impl_->running_) {
-        if (polled) impl_->poll(std::chrono::milliseconds{100});
-        if (::poll(&wait, 1, polled ? 0 : 100) > 0) break;
-    }
-    if (descriptor >= 0) ::close(descriptor);
-    impl_->stop();
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+void Node::stop() {
+    const auto impl = impl_;
+    impl->stop();
 }
+void Node::run() {
+    const auto impl = impl_;
+    impl->run();
+}
+std::size_t Node::poll(Duration timeout) {
+    const auto impl = impl_;
+    return impl->poll(timeout);
+}
+std::size_t Node::dispatch() {
+    const auto callbacks = impl_->callbacks_;
+    return callbacks->descriptor() >= 0 ? callbacks->run() : 0;
+}
+int Node::dispatch_fd() const { return impl_->callbacks_->descriptor(); }
 
 const PeerId& Node::id() const { return impl_->id_; }
 const std::string& Node::name() const { return impl_->config_.name; }
@@ -101,14 +99,20 @@ engine::ConnectTarget target_of(const Multiaddr& address) { return {address.peer
 
 }  // namespace
 
-Result<PeerId> Node::connect(const Multiaddr& target, const Wait& wait) { return pick<PeerId>(impl_->wait_for(connecting(target_of(target)), wait)); }
-Result<PeerId> Node::connect(const PeerId& target, const Wait& wait) { return pick<PeerId>(impl_->wait_for(connecting({target, {}}), wait)); }
+Result<PeerId> Node::connect(const Multiaddr& target, const Wait& wait) {
+    return pick<PeerId>(impl_->wait_for(connecting(target_of(target)), wait));
+}
+Result<PeerId> Node::connect(const PeerId& target, const Wait& wait) {
+    return pick<PeerId>(impl_->wait_for(connecting({target, {}}), wait));
+}
 
 void Node::async_connect(const Multiaddr& target, Function<void(Result<PeerId>)> done, const Wait& wait) {
-    impl_->operation(connecting(target_of(target)), [done = std::move(done)](OpValue v) mutable { done(pick<PeerId>(std::move(v))); }, wait, false);
+    impl_->operation(
+        connecting(target_of(target)), [done = std::move(done)](OpValue v) mutable { done(pick<PeerId>(std::move(v))); }, wait, false);
 }
 void Node::async_connect(const PeerId& target, Function<void(Result<PeerId>)> done, const Wait& wait) {
-    impl_->operation(connecting({target, {}}), [done = std::move(done)](OpValue v) mutable { done(pick<PeerId>(std::move(v))); }, wait, false);
+    impl_->operation(
+        connecting({target, {}}), [done = std::move(done)](OpValue v) mutable { done(pick<PeerId>(std::move(v))); }, wait, false);
 }
 
 Status Node::add_address(const Multiaddr& address) {
@@ -134,16 +138,17 @@ Status Node::send(const PeerId& peer, std::string_view channel, ByteView bytes, 
     return impl_->send(*state, bytes, nullptr, options, {});
 }
 
-void Node::async_send(const PeerId& peer, std::string_view channel, Bytes bytes, Function<void(Result<Receipt>)> done, const SendOptions& options) {
+void Node::async_send(const PeerId& peer, std::string_view channel, Bytes bytes, Function<void(Result<Receipt>)> done,
+                      const SendOptions& options) {
     Error why;
     auto* state = impl_->channel(peer, channel, &why);
     auto shared = std::make_shared<Function<void(Result<Receipt>)>>(std::move(done));
     if (state != nullptr) {
-        const auto ok = impl_->send(*state, bytes, &bytes, options, [shared](Result<Receipt> r) { (*shared)(std::move(r)); });
+        const auto ok = impl_->send(*state, bytes, &bytes, options, {[shared](Result<Receipt> r) { (*shared)(std::move(r)); }, false});
         if (ok) return;
         why = ok.error();
     }
-    impl_->callback([shared, why = std::move(why)] { (*shared)(why); });
+    impl_->answer([shared, why = std::move(why)] { (*shared)(why); });
 }
 
 Result<Receipt> Node::deliver(const PeerId& peer, std::string_view channel, ByteView bytes, const SendOptions& options, const Wait& wait) {
@@ -157,63 +162,54 @@ Result<Receipt> Node::deliver(const PeerId& peer, std::string_view channel, Byte
         std::optional<Result<Receipt>> result;
     };
     auto shared = std::make_shared<Shared>();
+    const auto end = saturating_add(io::steady_now(), wait.timeout);
     auto with_wait = options;
     if (with_wait.wait == Duration{}) with_wait.wait = wait.timeout;
-    const auto ok = impl_->send(*state, bytes, nullptr, with_wait, [shared](Result<Receipt> result) {
-        const std::scoped_lock lock(shared->mutex);
-        shared->result = std::move(result);
-        shared->wake.notify_all();
-    });
+    node::Waiting waiting{[shared](Result<Receipt> result) {
+                              const std::scoped_lock lock(shared->mutex);
+                              shared->result = std::move(result);
+                              shared->wake.notify_all();
+                          },
+                          true};
+    const auto ok = impl_->send(*state, bytes, nullptr, with_wait, std::move(waiting), wait.stop);
     if (!ok) return ok.error();
-    if (impl_->config_.threads == ThreadMode::polled) {
-        const auto end = saturating_add(io::steady_now(), wait.timeout);
-        while (io::steady_now() < end && !wait.stop.stop_requested()) {
-            {
-                const std::scoped_lock lock(shared->mutex);
-                if (shared->result) return std::move(*shared->result);
-            }
-            impl_->poll(std::chrono::milliseconds{50});
-        }
-        return Errc::timeout;
-    }
-    std::unique_lock lock(shared->mutex);
-    const auto limit = std::min<Duration>(wait.timeout, std::chrono::hours{24 * 365});
-    const bool there = shared->wake.wait_for(lock, wait.stop, limit, [&] { return shared->result.has_value(); });
-    if (!there) return wait.stop.stop_requested() ? Errc::cancelled : Errc::timeout;
-    return std::move(*shared->result);
+    const auto left = end == Duration::max() ? end : end - io::steady_now();
+    impl_->await(
+        [&](Duration limit) {
+            std::unique_lock lock(shared->mutex);
+            return shared->wake.wait_for(lock, wait.stop, limit, [&] { return shared->result.has_value(); }) || wait.stop.stop_requested();
+        },
+        left);
+    const std::scoped_lock lock(shared->mutex);
+    if (shared->result) return std::move(*shared->result);
+    return wait.stop.stop_requested() ? Errc::cancelled : Errc::timeout;
 }
 
-Channel Node::channel(const PeerId& peer, std::string_view name) {
-    Error why;
-    auto* state = impl_->channel(peer, name, &why);
-    return state == nullptr ? Channel{} : Channel{std::make_shared<Channel::Impl>(impl_, state)};
-}
+Channel Node::channel(const PeerId& peer, std::string_view name) { return Channel{std::make_shared<Channel::Impl>(impl_, peer, name)}; }
 
 Status Channel::send(ByteView bytes, const SendOptions& options) {
-    const auto node = impl_ ? impl_->node.lock() : nullptr;
-    if (!node) return Errc::stopped;
-    return node->send(*impl_->state, bytes, nullptr, options, {});
+    if (!impl_) return Error{Errc::invalid_argument, "an empty channel handle"};
+    return impl_->send(bytes, nullptr, options);
 }
 
 Status Channel::send(Bytes&& bytes, const SendOptions& options) {
-    const auto node = impl_ ? impl_->node.lock() : nullptr;
-    if (!node) return Errc::stopped;
-    return node->send(*impl_->state, bytes, &bytes, options, {});
+    if (!impl_) return Error{Errc::invalid_argument, "an empty channel handle"};
+    return impl_->send(bytes, &bytes, options);
 }
 
 void Node::on_message(std::string_view channel, Function<void(const Message&)> handler) {
-    impl_->callbacks_->set_handler(channel, [handler = std::move(handler)](std::span<const Message> messages) mutable {
-        for (const auto& message : messages) handler(message);
-    });
+    impl_->callbacks_->set_handler(channel, {std::move(handler), {}});
 }
 
 void Node::on_messages(std::string_view channel, Function<void(std::span<const Message>)> handler) {
-    impl_->callbacks_->set_handler(channel, std::move(handler));
+    impl_->callbacks_->set_handler(channel, {{}, std::move(handler)});
 }
 
 // ---- streams and protocols
 
-void Node::handle_protocol(std::string_view protocol, Function<void(Stream)> handler) { impl_->handle_protocol(protocol, std::move(handler)); }
+void Node::handle_protocol(std::string_view protocol, Function<void(Stream)> handler) {
+    impl_->handle_protocol(protocol, std::move(handler));
+}
 
 Result<Stream> Node::open_stream(const PeerId& peer, std::string_view protocol, const Wait& wait) {
     return pick<Stream>(impl_->wait_for(
@@ -221,8 +217,9 @@ Result<Stream> Node::open_stream(const PeerId& peer, std::string_view protocol, 
 }
 
 void Node::async_open_stream(const PeerId& peer, std::string_view protocol, Function<void(Result<Stream>)> done, const Wait& wait) {
-    impl_->operation([peer, id = std::string{protocol}](engine::Engine& engine, OpId op, Instant now) { engine.open_raw(op, peer, id, now); },
-                     [done = std::move(done)](OpValue v) mutable { done(pick<Stream>(std::move(v))); }, wait, false);
+    impl_->operation(
+        [peer, id = std::string{protocol}](engine::Engine& engine, OpId op, Instant now) { engine.open_raw(op, peer, id, now); },
+        [done = std::move(done)](OpValue v) mutable { done(pick<Stream>(std::move(v))); }, wait, false);
 }
 
 namespace {
@@ -245,8 +242,8 @@ void Node::async_ping(const PeerId& peer, Function<void(Result<PingResult>)> don
 }
 
 Result<PerfResult> Node::perf(const PeerId& peer, std::uint64_t upload, std::uint64_t download, const Wait& wait) {
-    return pick_perf(impl_->wait_for(
-        [=](engine::Engine& engine, OpId op, Instant now) { engine.perf(op, peer, upload, download, now); }, wait));
+    return pick_perf(
+        impl_->wait_for([=](engine::Engine& engine, OpId op, Instant now) { engine.perf(op, peer, upload, download, now); }, wait));
 }
 
 void Node::on_peer(Function<void(const PeerEvent&)> handler) { impl_->set_peer_handler(std::move(handler)); }

@@ -10,24 +10,22 @@ inline namespace v0 {
 
 // A refusal makes nothing: strangers' ids and misspelt channels leave no trace.
 node::ChannelState* Node::Impl::channel(const PeerId& peer, std::string_view name, Error* why) {
+    const auto refuse = [&](Error error) -> node::ChannelState* {
+        refused_.fetch_add(1, std::memory_order_relaxed);
+        *why = std::move(error);
+        return nullptr;
+    };
+    if (!running()) return refuse(why_not());
+    if (name.empty() || name.size() > wire::max_channel_name) return refuse({Errc::invalid_argument, "a channel name has 1 to 64 bytes"});
     const std::scoped_lock lock(table_mutex_);
     const auto record = records_.find(peer);
-    if (record == records_.end()) {
-        refused_.fetch_add(1, std::memory_order_relaxed);
-        *why = running_ ? Errc::unknown_peer : Errc::stopped;
-        return nullptr;
-    }
+    if (record == records_.end()) return refuse(Errc::unknown_peer);
     auto& channels = channels_[peer];
     const auto it = channels.find(std::string{name});  // short names need no allocation
     if (it != channels.end()) return it->second.get();
-    if (name.empty() || name.size() > wire::max_channel_name) {
-        *why = {Errc::invalid_argument, "a channel name has 1 to 64 bytes"};
-        return nullptr;
-    }
-    if (record->second->channels >= config_.limits.max_channels_per_peer) {
-        *why = {Errc::limit_exceeded, "too many channels to one peer"};
-        return nullptr;
-    }
+    if (!record->second->known) return refuse(Errc::unknown_peer);
+    if (record->second->channels >= config_.limits.max_channels_per_peer)
+        return refuse({Errc::limit_exceeded, "too many channels to one peer"});
     ++record->second->channels;
     auto made = std::make_unique<node::ChannelState>(record->second, std::string{name});
     auto* out = made.get();
@@ -35,41 +33,62 @@ node::ChannelState* Node::Impl::channel(const PeerId& peer, std::string_view nam
     return out;
 }
 
-Status Node::Impl::send(node::ChannelState& channel, ByteView bytes, Bytes* owned, const SendOptions& options, node::DoneFunction done) {
+// A channel takes a lane for each priority that is used. Counted here, where it can still be refused.
+bool Node::Impl::claim_lane(node::ChannelState& channel, Priority priority) {
+    const auto bit = static_cast<std::uint8_t>(1U << static_cast<unsigned>(priority));
+    if ((channel.priorities.load(std::memory_order_relaxed) & bit) != 0) return true;
+    const std::scoped_lock lock(table_mutex_);
+    if ((channel.priorities.load(std::memory_order_relaxed) & bit) != 0) return true;
+    if (channel.peer->lanes >= config_.limits.max_channels_per_peer) return false;
+    ++channel.peer->lanes;
+    channel.priorities.fetch_or(bit, std::memory_order_relaxed);
+    return true;
+}
+
+Status Node::Impl::send(node::ChannelState& channel, ByteView bytes, Bytes* owned, const SendOptions& options, node::Waiting waiting,
+                        const std::stop_token& stop) {
     const auto refuse = [this](Error why) {
         refused_.fetch_add(1, std::memory_order_relaxed);
         return Status{std::move(why)};
     };
     const auto size = bytes.size();
-    if (!running_.load(std::memory_order_relaxed)) return refuse(id_ ? Errc::stopped : Errc::not_started);
+    if (!running()) return refuse(why_not());
     if (size > config_.max_message) return refuse(Errc::too_large);
     if (options.strength == Strength::durable) return refuse({Errc::not_supported, "durable messages come with a later version"});
-    if (options.strength == Strength::unreliable && size > wire::max_frame_body - wire::max_channel_name - 8) return refuse(Errc::too_large);
+    const bool unreliable = options.strength == Strength::unreliable;
+    if (unreliable && size > wire::max_frame_body - wire::max_channel_name - 8) return refuse(Errc::too_large);
     if (!channel.peer->known.load(std::memory_order_relaxed)) return refuse(Errc::unknown_peer);
     if (channel.peer->unsupported.load(std::memory_order_relaxed)) return refuse(Errc::not_supported);
+    if (!unreliable && !claim_lane(channel, options.priority)) return refuse({Errc::limit_exceeded, "too many channels to one peer"});
 
+    using node::ChannelState;
     const auto reserve = [&] {
-        const auto bytes_before = channel.queued_bytes.fetch_add(size, std::memory_order_seq_cst);
-        const auto messages_before = channel.queued_messages.fetch_add(1, std::memory_order_relaxed);
-        // A message of any legal size fits into an empty queue.
-        if ((bytes_before == 0 || bytes_before + size <= config_.max_queued_bytes) && messages_before < config_.max_queued_messages) return true;
-        channel.queued_bytes.fetch_sub(size, std::memory_order_relaxed);
-        channel.queued_messages.fetch_sub(1, std::memory_order_relaxed);
-        return false;
+        auto before = channel.queued.load(std::memory_order_seq_cst);
+        do {
+            const auto queued = before & ChannelState::bytes_mask;
+            // A message of any legal size fits into an empty queue.
+            if (queued != 0 && queued + size > config_.max_queued_bytes) return false;
+            if ((before >> ChannelState::bytes_bits) >= config_.max_queued_messages) return false;
+        } while (!channel.queued.compare_exchange_weak(before, before + ChannelState::load_of(1, size), std::memory_order_seq_cst));
+        return true;
     };
     if (!reserve()) {
         if (options.wait <= Duration{}) return refuse(Errc::queue_full);
         if (!may_block()) return refuse({Errc::queue_full, "a callback cannot wait for room"});
-        std::unique_lock lock(channel.mutex);
         channel.waiters.fetch_add(1, std::memory_order_seq_cst);
-        const auto limit = std::min<Duration>(options.wait, std::chrono::hours{24 * 365});
-        const bool room = channel.room.wait_for(lock, limit, [&] { return !running_ || reserve(); });
+        bool ours = false;
+        const auto ended = [&] { return ours || !running() || (ours = reserve()); };
+        await(
+            [&](Duration limit) {
+                std::unique_lock lock(channel.mutex);
+                return channel.room.wait_for(lock, stop, limit, ended) || stop.stop_requested();
+            },
+            options.wait);
         channel.waiters.fetch_sub(1, std::memory_order_seq_cst);
-        if (!room) return refuse(Errc::queue_full);
-        if (!running_) return refuse(Errc::stopped);
+        if (!ours) return refuse(!running() ? Errc::stopped : stop.stop_requested() ? Errc::cancelled : Errc::queue_full);
     }
 
-    const auto token = done ? last_token_.fetch_add(1, std::memory_order_relaxed) + 1 : 0;
+    const auto token = waiting.done ? last_token_.fetch_add(1, std::memory_order_relaxed) + 1 : 0;
     const bool first = handoff_.add([&](node::Arena& arena) {
         auto& entry = arena.entries.emplace_back();
         entry.channel = &channel;
@@ -84,10 +103,23 @@ Status Node::Impl::send(node::ChannelState& channel, ByteView bytes, Bytes* owne
         } else {
             arena.bytes.insert(arena.bytes.end(), bytes.begin(), bytes.end());
         }
-        if (token != 0) arena.waiting.emplace_back(token, std::move(done));
+        if (token != 0) arena.waiting.emplace_back(token, std::move(waiting));
     });
     if (first) wake();
     return {};
+}
+
+Status Channel::Impl::send(ByteView bytes, Bytes* owned, const SendOptions& options) {
+    const auto impl = node.lock();
+    if (!impl) return Errc::stopped;
+    auto* at = state.load(std::memory_order_acquire);
+    if (at == nullptr) {
+        Error why;
+        at = impl->channel(peer, name, &why);
+        if (at == nullptr) return why;
+        state.store(at, std::memory_order_release);
+    }
+    return impl->send(*at, bytes, owned, options, {});
 }
 
 void Node::Impl::set_peer_handler(Function<void(const PeerEvent&)> handler) {
@@ -103,9 +135,9 @@ void Node::Impl::handle_protocol(std::string_view protocol, Function<void(Stream
     post([id = std::string{protocol}](engine::Engine& engine, Instant now) { engine.serve_raw(id, now); });
 }
 
-Stats Node::Impl::stats() const {
+Stats Node::Impl::stats() {
     Stats out;
-    query([&](engine::Engine& engine, Instant) {
+    const bool alive = query([&](engine::Engine& engine, Instant) {
         out = engine.stats();
         out.send_calls = driver_->send_calls();
         out.receive_calls = driver_->receive_calls();
@@ -113,13 +145,17 @@ Stats Node::Impl::stats() const {
         out.turns = loop.turns;
         out.engine_wakeups = loop.wakeups;
     });
+    if (!alive) {
+        const std::scoped_lock lock(table_mutex_);
+        out = last_stats_;
+    }
     out.messages_refused = refused_;
     out.callback_wakeups = callbacks_->wakeups();
     out.events_dropped = callbacks_->events_dropped();
     return out;
 }
 
-std::vector<Multiaddr> Node::Impl::addresses() const {
+std::vector<Multiaddr> Node::Impl::addresses() {
     std::vector<Multiaddr> out;
     query([&](engine::Engine&, Instant) {
         for (const auto& address : driver_->addresses()) out.push_back(address.with_peer(id_));

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <utility>
 
@@ -27,8 +28,13 @@ public:
     ~Impl();
 
     // ---- [any thread]
-    void read(Function<void(Result<Bytes>)> done, std::size_t max, bool direct);
-    void write(Bytes data, Function<void(Status)> done, bool direct);
+    // They return the ticket that end() takes; `direct` completions run on the thread that causes them.
+    std::uint64_t read(Function<void(Result<Bytes>)> done, std::size_t max, bool direct);
+    std::uint64_t write(Bytes data, Function<void(Status)> done, bool direct);
+    // Ends one waiting read or write; nothing when it is over.
+    void end(std::uint64_t ticket, Errc why);
+    // The same when `stop` is requested.
+    void end_at(std::uint64_t ticket, const std::stop_token& stop);
     void close_write();
     void reset(const Error& why);
     void cancel();
@@ -45,19 +51,26 @@ public:
     std::shared_ptr<Node::Impl> node() const { return node_.lock(); }
 
 private:
+    // Destroyed outside mutex_ only: that waits for the callback, which takes the mutex.
+    using OnStop = std::unique_ptr<std::stop_callback<Function<void()>>>;
     struct Reader {
+        std::uint64_t ticket = 0;
         Function<void(Result<Bytes>)> done;
         std::size_t max = 0;
         bool direct = false;
+        OnStop stop{};
     };
     struct Writer {
+        std::uint64_t ticket = 0;
         Bytes data;
+        std::size_t given = 0;  // to the engine
         Function<void(Status)> done;
         bool direct = false;
+        OnStop stop{};
     };
     using Calls = std::vector<std::pair<Function<void()>, bool>>;
-    void serve_reader(Calls& calls);      // mutex_ held
-    void serve_writers(Calls& calls);     // mutex_ held
+    void serve_reader(Calls& calls);               // mutex_ held
+    void serve_writers(Calls& calls);              // mutex_ held
     void end_all(const Error& why, Calls& calls);  // mutex_ held
     void run(Calls& calls);
 
@@ -68,11 +81,12 @@ private:
     const Direction direction_;
 
     std::mutex mutex_;
+    std::uint64_t last_ticket_ = 0;
     std::deque<Bytes> received_;
     std::size_t front_used_ = 0;
     std::optional<Reader> reader_;
     std::deque<Writer> writers_;
-    std::size_t buffered_ = 0;   // given to the engine, not on the wire
+    std::size_t buffered_ = 0;  // given to the engine, not on the wire
     bool read_ended_ = false;
     bool write_ended_ = false;
     std::optional<Error> closed_;
