@@ -398,7 +398,7 @@ protocol::Handler::Pulled Engine::pull_stream(Link& link, const connection::Conn
         if (auto* handler = registry_.handler(it->second.leaving)) {  // what it still had to say comes before the link
             const auto last = handler->pull({link.id, grant.stream}, grant.room, now);
             if (!last.more) it->second.leaving = 0;
-            return {last.bytes, false, last.more || last.bytes == grant.room.size() || above->write_told};
+            if (last.more || last.bytes != 0) return {last.bytes, false, last.more || above->write_told};
         }
         // Whole records of the upper link: a grant holds less than one, so they pass through a buffer.
         Bytes& waiting = above->sealed;
