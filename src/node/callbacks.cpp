@@ -28,8 +28,9 @@ Callbacks::~Callbacks() {
     if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-void Callbacks::start(GiveBack give_back) {
+void Callbacks::start(GiveBack give_back, Function<void()> wake) {
     give_back_ = std::move(give_back);
+    wake_loop_ = std::move(wake);
     if (dispatch_ == Dispatch::thread) thread_ = std::thread([self = shared_from_this()] { self->loop(); });
 }
 
@@ -83,13 +84,17 @@ bool Callbacks::wake_locked() {
             return false;
         }
         case Dispatch::loop:
-            return false;
+            return !std::exchange(scheduled_, true);
     }
     return false;
 }
 
 // An executor may keep its task longer than the node lives.
 void Callbacks::schedule() {
+    if (dispatch_ == Dispatch::loop) {
+        if (wake_loop_) wake_loop_();  // not started yet: the first turn comes by itself
+        return;
+    }
     executor_([weak = weak_from_this()] {
         if (const auto self = weak.lock()) self->scheduled_run();
     });
@@ -165,7 +170,7 @@ std::size_t Callbacks::run() {
     const std::scoped_lock running(run_mutex_);
     {
         const std::scoped_lock lock(mutex_);
-        if (descriptor_ >= 0 && std::exchange(scheduled_, false)) {
+        if (dispatch_ != Dispatch::executor && std::exchange(scheduled_, false) && descriptor_ >= 0) {
             std::uint64_t count = 0;
             [[maybe_unused]] const auto n = ::read(descriptor_, &count, sizeof count);
         }

@@ -47,8 +47,8 @@ public:
     Callbacks(const Callbacks&) = delete;
     Callbacks& operator=(const Callbacks&) = delete;
 
-    // `give_back` takes what was consumed, on the callback thread.
-    void start(GiveBack give_back);
+    // `give_back` takes what was consumed, on the callback thread. `wake`, for Dispatch::loop: see to a turn of the loop.
+    void start(GiveBack give_back, Function<void()> wake);
     // Drops what waits, except answers: those are called before it returns (Dispatch::executor and ::manual: by this thread).
     // Called from a callback: drops everything and does not wait.
     void stop();
@@ -103,6 +103,7 @@ private:
     Executor executor_;
     const std::size_t max_events_;
     GiveBack give_back_;
+    Function<void()> wake_loop_;
 
     mutable std::mutex mutex_;  // guards up to scheduled_
     std::condition_variable wake_;

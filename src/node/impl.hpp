@@ -89,6 +89,13 @@ public:
     std::vector<Multiaddr> addresses();
 
 private:
+    struct Start {
+        OpId id;
+        Function<void(engine::Engine&, OpId, Instant)> begin;
+        OpDone done;
+        Wait wait;
+        bool direct = false;
+    };
     struct Op {
         OpDone done;
         TimerId timer{};
@@ -110,6 +117,8 @@ private:
     void release(const engine::Released& released);
     void give_back(node::ChannelState& channel, std::uint64_t messages, std::uint64_t bytes);
     bool claim_lane(node::ChannelState& channel, Priority priority);
+    void take_starts();                            // [loop]
+    void begin(Start& start);                      // [loop]
     void finish(OpId op, OpValue value);           // [loop]
     void end_operation(OpId op, Errc why);         // [loop]
     void on_stream(engine::StreamOutput& output);  // [loop]
@@ -120,7 +129,8 @@ private:
     std::mutex life_mutex_;  // posts to the loop against the end of `running_`
     std::atomic<bool> started_{false};
     std::atomic<bool> running_{false};
-    bool stopped_ = false;  // under life_mutex_
+    std::vector<Start> starts_;  // under life_mutex_: operations that were not begun
+    bool stopped_ = false;       // under life_mutex_
     std::condition_variable stopped_wake_;
     int stop_fd_ = -1;  // readable after stop()
 

@@ -151,7 +151,7 @@ Status Node::Impl::start() {
         return self && self->turn();
     });
     const SignalsBlocked blocked;
-    callbacks_->start([weak = weak_from_this()](std::vector<node::ConsumedRow>& consumed, delivery::Batch&& spent) {
+    auto give_back = [weak = weak_from_this()](std::vector<node::ConsumedRow>& consumed, delivery::Batch&& spent) {
         const auto self = weak.lock();
         if (!self || !self->running()) return;
         const bool first = self->handoff_.add([&](node::Arena& arena) {
@@ -159,6 +159,10 @@ Status Node::Impl::start() {
             if (spent.messages.capacity() != 0) arena.spent.push_back(std::move(spent));
         });
         if (first) self->wake();
+    };
+    callbacks_->start(std::move(give_back), [weak = weak_from_this()] {
+        const auto self = weak.lock();
+        if (self && !self->loop_->on_loop_thread()) self->wake();  // on it, the end of the turn calls them
     });
     running_ = true;
     loop_->post([] {});  // what listening and mDNS want to say
@@ -207,6 +211,7 @@ void Node::Impl::stop() {
 
 void Node::Impl::shutdown() {
     if (!engine_) return;
+    take_starts();
     take_handoff(io::now());
     in_driver_ = true;
     for (int i = 0; i < last_turns && driver_->turn(io::now()); ++i) {

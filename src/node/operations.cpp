@@ -58,46 +58,59 @@ void Node::Impl::post(Function<void(engine::Engine&, Instant)> task) {
 }
 
 void Node::Impl::operation(Function<void(engine::Engine&, OpId, Instant)> begin, OpDone done, const Wait& wait, bool direct) {
-    const OpId id{last_op_.fetch_add(1) + 1};
-    struct Start {
-        Function<void(engine::Engine&, OpId, Instant)> begin;
-        OpDone done;
-        Wait wait;
-    };
-    auto start = std::make_shared<Start>(Start{std::move(begin), std::move(done), wait});
-    const bool posted = post_to_loop([weak = weak_from_this(), id, start, direct] {
-        const auto self = weak.lock();
-        if (!self || !self->engine_) {
-            if (direct) start->done(Error{Errc::stopped});
+    Start start{OpId{last_op_.fetch_add(1) + 1}, std::move(begin), std::move(done), wait, direct};
+    {
+        // In a list, so that stop() finds those that no turn of the loop has begun.
+        const std::scoped_lock lock(life_mutex_);
+        if (running_) {
+            starts_.push_back(std::move(start));
+            if (starts_.size() == 1) {
+                loop_->post([weak = weak_from_this()] {
+                    if (const auto self = weak.lock()) self->take_starts();
+                });
+            }
             return;
         }
-        auto& op = self->ops_[id.value];
-        op.done = std::move(start->done);
-        op.direct = direct;
-        if (start->wait.timeout < for_ever) {
-            op.timer = self->loop_->after(start->wait.timeout, [weak, id] {
-                if (const auto node = weak.lock()) node->end_operation(id, Errc::timeout);
-            });
-        }
-        if (start->wait.stop.stop_possible()) {
-            Function<void()> on_stop = [weak, id] {
-                const auto node = weak.lock();
-                if (!node) return;
-                node->post_to_loop([weak, id] {
-                    if (const auto again = weak.lock(); again && again->engine_) again->end_operation(id, Errc::cancelled);
-                });
-            };
-            op.stop = std::make_unique<std::stop_callback<Function<void()>>>(start->wait.stop, std::move(on_stop));
-        }
-        start->begin(*self->engine_, id, io::now());
-    });
-    if (posted) return;
+    }
     auto error = why_not();
     if (direct) {
-        start->done(std::move(error));
+        start.done(std::move(error));
     } else {
-        answer([start, error = std::move(error)]() mutable { start->done(std::move(error)); });
+        answer([done = std::move(start.done), error = std::move(error)]() mutable { done(std::move(error)); });
     }
+}
+
+void Node::Impl::take_starts() {
+    std::vector<Start> starts;
+    {
+        const std::scoped_lock lock(life_mutex_);
+        starts.swap(starts_);
+    }
+    if (!engine_) return;
+    for (auto& start : starts) begin(start);
+}
+
+void Node::Impl::begin(Start& start) {
+    const auto id = start.id;
+    auto& op = ops_[id.value];
+    op.done = std::move(start.done);
+    op.direct = start.direct;
+    if (start.wait.timeout < for_ever) {
+        op.timer = loop_->after(start.wait.timeout, [weak = weak_from_this(), id] {
+            if (const auto self = weak.lock()) self->end_operation(id, Errc::timeout);
+        });
+    }
+    if (start.wait.stop.stop_possible()) {
+        Function<void()> on_stop = [weak = weak_from_this(), id] {
+            const auto self = weak.lock();
+            if (!self) return;
+            self->post_to_loop([weak, id] {
+                if (const auto again = weak.lock()) again->end_operation(id, Errc::cancelled);
+            });
+        };
+        op.stop = std::make_unique<std::stop_callback<Function<void()>>>(start.wait.stop, std::move(on_stop));
+    }
+    start.begin(*engine_, id, io::now());
 }
 
 void Node::Impl::finish(OpId id, OpValue value) {

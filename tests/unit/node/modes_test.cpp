@@ -241,6 +241,25 @@ TEST(Executor, TaskThatComesAfterTheNode) {
     for (auto& task : tasks) task();
 }
 
+// What another thread asks for wakes a loop that sleeps.
+TEST(Loop, AnswersWakeIt) {
+    Pair pair{Mode::loop};
+    pair.b->handle_protocol("/test/x", [](Stream s) { s.reset(); });
+    pair.start();
+    pair.connect();
+    auto stream = pair.a->open_stream(pair.b->id(), "/test/x", patient);
+    ASSERT_TRUE(stream);
+    ASSERT_TRUE(pair.a->ping(pair.b->id(), patient));
+    EXPECT_FALSE(stream->read(patient));
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < 5; ++i) {
+        Flag done;
+        stream->async_read([&](const Result<Bytes>&) { done.set(); });
+        ASSERT_TRUE(done.wait());
+    }
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds{5});  // by the keep-alive it would be 10 s each
+}
+
 TEST(Loop, TwoNodesAndTheUserOnOneLoop) {
     EventLoop loop;
     const auto on_it = [&] {
