@@ -345,7 +345,10 @@ Status Receiver::on_data(const Lane& lane, const wire::Data& data, Instant, Pack
             return Error{Errc::protocol_error, "a fragment does not continue its message"};
         }
         row.partial_total = data.total;
-        // Grows with what came, never with what was announced.
+        // Grows with what came, never with what was announced alone: by four, so that a message of some records is moved once or twice.
+        const auto needed = row.partial.size() + data.bytes.size();
+        if (row.partial.capacity() < needed)
+            row.partial.reserve(std::max<std::size_t>(needed, std::min<std::size_t>(data.total, 4 * needed)));
         row.partial.insert(row.partial.end(), data.bytes.begin(), data.bytes.end());
         if (row.partial.size() < data.total) return {};
         Packer::adopt(batch, std::exchange(row.partial, {}), message);
