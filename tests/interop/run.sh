@@ -83,7 +83,7 @@ else
 fi
 
 if [ "${1:-}" != --peers-only ]; then
-  if [ ! -f "$release/build.ninja" ]; then (cd "$root" && cmake --preset release); fi
+  if [ ! -f "$release/build.ninja" ]; then (cd "$root" && cmake --preset release --log-level=WARNING); fi
   ninja -C "$release" --quiet kith-cli interop-peer
 fi
 exec python3 -B "$here/matrix.py" --peers "$peers" --work "$work" --build "$release" "$@"
