@@ -133,6 +133,32 @@ def late_host(case, program):
         lan.close()
 
 
+def late_cable(case, program):
+    """The node runs when its host gets a network, as on a laptop that joins a Wi-Fi."""
+    lan = Lan(case, program, 2, peers=1)
+    try:
+        other = lan.start(lan.hosts[0])
+        host = lan.hosts[0] + "-new"
+        with out:
+            ip("netns", "add", host)
+            ip("link", "set", "lo", "up", host=host)
+            lan.net.hosts.append(host)
+        new = lan.start(host)
+        first = new.id and time.monotonic()
+        time.sleep(5)
+        lan.net.plug(host, lan.bridge, f"10.9.{lan.net.tag}.9/24")
+        start = time.monotonic()
+        times = [connected(peer, met, 30)["at"] - start for peer, met in ((new, other), (other, new))]
+        for peer in (new, other):
+            peer.wait("everything exchanged", lambda line: line["type"] == "complete", time.monotonic() + 10)
+            peer.finish()
+        say(case, f"a node that ran {start - first:.0f} s without a network: linked {max(times) * 1000:.0f} ms after the cable came")
+        if max(times) > FOUND_S:
+            raise Failure(f"promised are {FOUND_S} s")
+    finally:
+        lan.close()
+
+
 def gone(case, program, silent):
     lan = Lan(case, program, 3, peers=2)
     try:
@@ -170,7 +196,7 @@ def silent_host(case, program):
     gone(case, program, True)
 
 
-CASES = {case.__name__: case for case in (cable_1s, cable_60s, down_1s, down_60s, late_host, killed, silent_host)}
+CASES = {case.__name__: case for case in (cable_1s, cable_60s, down_1s, down_60s, late_host, late_cable, killed, silent_host)}
 
 
 def main():
