@@ -50,6 +50,22 @@ TEST_F(PerfTest, UploadsThenDownloads) {
     }
 }
 
+// js-libp2p's server takes the number from the first chunk that it reads.
+TEST_F(PerfTest, TheEightBytesNeverSpanTwoFrames) {
+    begin(5, 7);
+    Bytes room(20);
+    for (std::size_t small = 0; small < 8; ++small) {
+        const auto pulled = client.pull(stream_a, MutableBytes{room}.first(small), at(2s));
+        EXPECT_EQ(pulled.bytes, 0U);
+        EXPECT_TRUE(pulled.more && !pulled.fin);
+    }
+    EXPECT_EQ(client.pull(stream_a, MutableBytes{room}.first(8), at(2s)).bytes, 8U);
+    EXPECT_EQ(room[7], 7);
+    const auto rest = client.pull(stream_a, room, at(2s));
+    EXPECT_EQ(rest.bytes, 5U);
+    EXPECT_TRUE(rest.fin && !rest.more);
+}
+
 TEST_F(PerfTest, AServerThatSendsTooMuchOrTooLittle) {
     begin(10, 10);
     pull_all(client, stream_a, at(2s));
