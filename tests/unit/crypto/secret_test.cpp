@@ -32,6 +32,20 @@ void note_free(const void* block) noexcept {
 
 }  // namespace
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define KITH_TEST_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define KITH_TEST_SANITIZED 1
+#endif
+
+#ifdef KITH_TEST_SANITIZED
+// The sanitizers have their own operator delete, and call this before the block is theirs again.
+extern "C" void __sanitizer_free_hook(const volatile void*);
+extern "C" void __sanitizer_free_hook(const volatile void* block) { note_free(const_cast<const void*>(block)); }
+#else
 void* operator new[](std::size_t size) {
     if (void* block = std::malloc(size == 0 ? 1 : size)) return block;
     throw std::bad_alloc();
@@ -44,6 +58,7 @@ void operator delete[](void* block, std::size_t) noexcept {
     note_free(block);
     std::free(block);
 }
+#endif
 
 namespace kith::crypto::test {
 namespace {
