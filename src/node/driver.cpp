@@ -304,12 +304,13 @@ bool Driver::turn(Instant now) {
     auto& out = engine_.outputs();
     // What is carried out here may cause more outputs; those come at once too.
     for (;;) {
-        for (const auto id : std::exchange(out.wants_write, {})) {
+        for (const auto id : out.wants_write) {
             const auto it = sockets_.find(id);
             if (it == sockets_.end() || it->second->queued) continue;
             it->second->queued = true;
             writers_.push_back(id);
         }
+        out.wants_write.clear();  // keeps its memory
         for (const auto& request : std::exchange(out.open_links, {})) open(request);
         for (const auto& request : std::exchange(out.resolve, {})) resolve(request);
         for (const auto& request : std::exchange(out.close_links, {})) close(request.link, now);

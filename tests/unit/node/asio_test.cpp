@@ -29,6 +29,7 @@ struct Asio : testing::Test {
         pair.b->handle_protocol("/test/keep", [this](Stream s) { accepted.add(std::move(s)); });
     }
     void SetUp() override { pair.start(); }
+    void TearDown() override { pair.stop(); }
     Multiaddr address() { return pair.b->addresses().front(); }
     PeerId peer() { return pair.b->id(); }
     // Runs a coroutine to its end.

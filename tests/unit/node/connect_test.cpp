@@ -28,6 +28,7 @@ TEST(Connect, ByAddress) {
     EXPECT_EQ(*peer, pair.b->id());
     EXPECT_EQ(*pair.a->connect(full, patient), pair.b->id());  // connected already
     EXPECT_EQ(pair.a->stats().links_opened, 1U);
+    pair.stop();
 }
 
 TEST(Connect, ByPeer) {
@@ -37,6 +38,7 @@ TEST(Connect, ByPeer) {
     EXPECT_EQ(pair.a->add_address(pair.b->addresses().front().without_peer()).error(), Errc::invalid_argument);
     ASSERT_TRUE(pair.a->add_address(pair.b->addresses().front()));
     EXPECT_EQ(*pair.a->connect(pair.b->id(), patient), pair.b->id());
+    pair.stop();
 }
 
 TEST(Connect, WrongPeer) {
@@ -47,6 +49,7 @@ TEST(Connect, WrongPeer) {
     ASSERT_FALSE(peer);
     EXPECT_EQ(peer.error(), Errc::wrong_peer) << peer.error();
     EXPECT_FALSE(pair.a->peer(pair.b->id()));
+    pair.stop();
 }
 
 TEST(Connect, OwnId) {
@@ -176,6 +179,7 @@ TEST(Connect, EventsAndSnapshots) {
     };
     check(at_a.all(), Direction::outbound);
     check(at_b.all(), Direction::inbound);
+    pair.stop();
 }
 
 // The newest events are the ones that count.
@@ -223,6 +227,7 @@ TEST(Connect, PingAndPerf) {
     EXPECT_EQ(pair.a->ping(pair.b->id(), Wait{patience, stop.get_token()}).error(), Errc::cancelled);
     EXPECT_EQ(pair.a->ping(pair.b->id(), Wait{Duration{}}).error(), Errc::timeout);
     EXPECT_TRUE(pair.a->ping(pair.b->id(), patient));
+    pair.stop();
 }
 
 }  // namespace

@@ -45,6 +45,7 @@ TEST(Gate, AllocationsAndWakeUpsPerMessage) {
     EXPECT_GE(per(records), 1.0);
     EXPECT_EQ(received, warm + count);
     EXPECT_EQ(after.resyncs, 0U);
+    pair.stop();
 }
 
 // A refusal is a value: it must not cost memory either, since it comes when there is too much to do.
@@ -65,6 +66,7 @@ TEST(Gate, RefusalsAllocateNothing) {
     }
     // Others may be at work in both nodes (acknowledgements, timers).
     EXPECT_LT(allocations() - before, 100U);
+    pair.stop();
 }
 
 }  // namespace

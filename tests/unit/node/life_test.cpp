@@ -42,6 +42,7 @@ TEST(Life, AfterStop) {
     EXPECT_EQ(pair.a->open_stream(pair.b->id(), "/x").error(), Errc::stopped);
     EXPECT_EQ(pair.a->peer(pair.b->id()).error(), Errc::stopped);
     EXPECT_GT(pair.a->stats().bytes_sent, 0U);  // the last ones
+    pair.stop();
 }
 
 TEST(Life, FailedStartCanBeRepaired) {
@@ -125,6 +126,7 @@ TEST(Life, SentBeforeStopArrives) {
     for (int i = 0; i < 50; ++i) ASSERT_TRUE(pair.a->send(pair.b->id(), "c", ByteView{pattern(1'000)}));
     pair.a->stop();
     EXPECT_TRUE(sizes.wait_count(51));
+    pair.stop();
 }
 
 TEST(Life, StopUnderLoadEndsAllWhoWait) {
@@ -175,6 +177,7 @@ TEST(Life, StopUnderLoadEndsAllWhoWait) {
     const auto all = ends.all();
     ASSERT_EQ(all.size(), 4U);
     for (const auto code : all) EXPECT_EQ(code, Errc::stopped) << name(code);
+    pair.stop();
 }
 
 TEST(Life, StopsMeetInTwoThreads) {

@@ -33,6 +33,7 @@ TEST(Messages, EverySizeBothWays) {
     const Bytes larger((1U << 20U) + 1);
     EXPECT_EQ(pair.a->send(pair.b->id(), "sizes", ByteView{larger}).error(), Errc::too_large);
     EXPECT_EQ(pair.a->stats().messages_refused, 1U);
+    pair.stop();
 }
 
 TEST(Messages, Refusals) {
@@ -53,6 +54,7 @@ TEST(Messages, Refusals) {
     SendOptions unreliable;
     unreliable.strength = Strength::unreliable;
     EXPECT_EQ(pair.a->send(pair.b->id(), "c", ByteView{pattern(1U << 19U)}, unreliable).error(), Errc::too_large);
+    pair.stop();
 }
 
 TEST(Messages, ChannelsAreLimited) {
@@ -73,6 +75,7 @@ TEST(Messages, ChannelsAreLimited) {
     EXPECT_EQ(pair.a->send(pair.b->id(), "3", "x").error(), Errc::limit_exceeded);
     EXPECT_EQ(pair.a->send(pair.b->id(), "4", "x").error(), Errc::limit_exceeded);
     EXPECT_TRUE(pair.a->send(pair.b->id(), "1", "x"));
+    pair.stop();
 }
 
 TEST(Messages, Receipts) {
@@ -96,6 +99,7 @@ TEST(Messages, Receipts) {
     pair.a->async_send(Identity::generate()->peer_id(), "c", {}, [&](const Result<Receipt>& r) { refused.add(r.error().code); });
     ASSERT_TRUE(refused.wait_count(1));
     EXPECT_EQ(refused.all().front(), Errc::unknown_peer);
+    pair.stop();
 }
 
 TEST(Messages, DeliverHasADeadline) {
@@ -112,6 +116,7 @@ TEST(Messages, DeliverHasADeadline) {
     pair.b->on_message("no-handler", [&](const Message& m) { texts.add(std::string{m.text()}); });
     ASSERT_TRUE(texts.wait_count(2));
     EXPECT_EQ(texts.all(), (std::vector<std::string>{"1", "2"}));
+    pair.stop();
 }
 
 TEST(Messages, QueueFullAndWaiting) {
@@ -138,6 +143,7 @@ TEST(Messages, QueueFullAndWaiting) {
     for (int i = 0; i < 1'000; ++i) ASSERT_TRUE(pair.a->send(pair.b->id(), "c", "y", waiting()));
     EXPECT_TRUE(sizes.wait_count(1'010));
     EXPECT_EQ(sizes.size(), 1'010U);
+    pair.stop();
 }
 
 TEST(Messages, HandlerThatComesLate) {
@@ -158,6 +164,7 @@ TEST(Messages, HandlerThatComesLate) {
     EXPECT_TRUE(replaced.is_set());
     pair.b->on_message("late", {});
     EXPECT_EQ(pair.a->deliver(pair.b->id(), "late", as_bytes("x"), {}, Wait{std::chrono::milliseconds{20}}).error(), Errc::timeout);
+    pair.stop();
 }
 
 TEST(Messages, OneChannelDoesNotStopAnother) {
@@ -174,6 +181,7 @@ TEST(Messages, OneChannelDoesNotStopAnother) {
     EXPECT_TRUE(others.wait_count(2'000));
     EXPECT_EQ(pair.a->send(pair.b->id(), "stuck", ByteView{blob}).error(), Errc::queue_full);
     EXPECT_LE(pair.b->stats().messages_received - 2'000, (8U << 20U) / blob.size());  // what b keeps is bounded
+    pair.stop();
 }
 
 // A handler that holds the callback thread does not stop the network: nothing is lost, its sender slows down.
@@ -198,6 +206,7 @@ TEST(Messages, SlowHandler) {
     ASSERT_TRUE(texts.wait_count(sent));
     ASSERT_TRUE(pair.a->deliver(pair.b->id(), "slow", as_bytes("last"), {}, patient));
     EXPECT_EQ(texts.size(), sent + 1);
+    pair.stop();
 }
 
 TEST(Messages, CopiesOutliveTheNode) {
@@ -253,6 +262,7 @@ TEST(Messages, SurviveCutsOnceAndInOrder) {
     for (int i = 0; i <= rounds * count; ++i) ASSERT_EQ(all[static_cast<std::size_t>(i)], i);
     EXPECT_EQ(pair.a->stats().resyncs, 0U);
     EXPECT_EQ(pair.b->stats().resyncs, 0U);
+    pair.stop();
 }
 
 // The example of the README: a message from within the event that tells of the peer.
@@ -271,6 +281,7 @@ TEST(Messages, SentFromTheConnectedEvent) {
     pair.start();
     pair.connect();
     EXPECT_TRUE(texts.wait_count(2));
+    pair.stop();
 }
 
 }  // namespace

@@ -109,6 +109,7 @@ TEST_P(Modes, WholeLife) {
     ASSERT_GE(seen.size(), 2U);
     EXPECT_EQ(seen[0], PeerState::connected);
     EXPECT_EQ(seen[1], PeerState::identified);
+    pair.stop();
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, Modes, testing::Values(Mode::own, Mode::executor, Mode::manual, Mode::loop, Mode::polled),
@@ -138,6 +139,7 @@ TEST(ManualDispatch, DescriptorTellsWhenToDispatch) {
     EXPECT_TRUE(node.ping(pair.a->id(), patient));
     EXPECT_EQ(pair.a->dispatch_fd(), -1);
     EXPECT_EQ(pair.a->dispatch(), 0U);
+    pair.stop();
 }
 
 // In one thread alone: callbacks come in poll(), never inside a blocking call.
@@ -181,6 +183,7 @@ TEST(Polled, NoCallbackInsideABlockingCall) {
     EXPECT_GT(node.poll(patience), 0U);  // they wait: no sleep
     EXPECT_GE(calls, 1);
     while (calls < 2) node.poll(std::chrono::milliseconds{50});
+    pair.stop();
 }
 
 TEST(Polled, SenderWaitsForRoom) {
@@ -199,6 +202,7 @@ TEST(Polled, SenderWaitsForRoom) {
     for (int i = 0; i < 100; ++i) ASSERT_TRUE(node.send(pair.a->id(), "c", "x", options));
     ASSERT_TRUE(node.deliver(pair.a->id(), "c", as_bytes("x"), {}, patient));
     EXPECT_EQ(sizes.size(), 101U);
+    pair.stop();
 }
 
 // Executors that run what they get at once, or never.
@@ -217,6 +221,7 @@ TEST(Executor, Inline) {
     ASSERT_TRUE(pair.a->connect(node.addresses().front(), patient));
     for (int i = 0; i < 10; ++i) ASSERT_TRUE(pair.a->deliver(node.id(), "c", as_bytes("x"), {}, patient));
     EXPECT_EQ(texts.size(), 10U);
+    pair.stop();
 }
 
 TEST(Executor, TaskThatComesAfterTheNode) {
@@ -258,6 +263,7 @@ TEST(Loop, AnswersWakeIt) {
         ASSERT_TRUE(done.wait());
     }
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds{5});  // by the keep-alive it would be 10 s each
+    pair.stop();
 }
 
 TEST(Loop, TwoNodesAndTheUserOnOneLoop) {

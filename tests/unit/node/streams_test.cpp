@@ -39,6 +39,7 @@ struct Streams : testing::TestWithParam<Mode> {
         pair.start();
         pair.connect();
     }
+    void TearDown() override { pair.stop(); }
     Stream open(std::string_view protocol) {
         auto stream = pair.a->open_stream(pair.b->id(), protocol, patient);
         EXPECT_TRUE(stream) << stream.error();
@@ -212,6 +213,7 @@ TEST(StreamHandles, ManyComeAndGo) {
     }
     // The message stream and identify's may be among those that are left.
     while (pair.a->stats().streams_now > 2 || pair.b->stats().streams_now > 2) std::this_thread::yield();
+    pair.stop();
 }
 
 }  // namespace

@@ -182,6 +182,11 @@ struct Pair {
         ASSERT_TRUE(peer) << peer.error();
         ASSERT_EQ(*peer, b->id());
     }
+    // At the end of a test: what its callbacks use goes before the nodes do.
+    void stop() {
+        a->stop();
+        b->stop();
+    }
     // b may hear of the link a moment later than a.
     void connected_both() {
         Flag there;

@@ -38,6 +38,7 @@ TEST_P(Threads, SendWhileStopping) {
         while (received < 500) std::this_thread::yield();
         pair.a->stop();
         for (auto& t : threads) t.join();
+        pair.stop();
     }
 }
 
@@ -75,6 +76,7 @@ TEST(ManyThreads, EverythingAtOnce) {
     }
     for (auto& t : threads) t.join();
     EXPECT_TRUE(pair.a->deliver(pair.b->id(), "c", as_bytes("end"), {}, patient));
+    pair.stop();
 }
 
 // Threads that wait for room are all served, whatever the order in which others come and are refused.
@@ -99,6 +101,7 @@ TEST(ManyThreads, ManyWaitForRoom) {
     }
     for (auto& t : threads) t.join();
     EXPECT_GE(received, 4 * 200 - 2);
+    pair.stop();
 }
 
 }  // namespace
