@@ -25,7 +25,7 @@ public:
         while (!in_.empty()) step(next());
         // Heal: everything arrives.
         cut();
-        for (int i = 0; i < 10'000 && delivered_ + 0 < accepted_ + 0; ++i) {
+        for (int i = 0; i < 10'000 && (delivered_ < accepted_ || released() < accepted_); ++i) {
             if (!attached_) attach();
             move(60'000);
             answer(60'000);
