@@ -55,11 +55,16 @@ TEST(Gate, RefusalsAllocateNothing) {
     Pair pair{Mode::own, std::move(config)};
     pair.start();
     pair.connect();
+    // Both have said all that they say at the beginning.
+    while (pair.a->peer(pair.b->id())->state != PeerState::identified) std::this_thread::yield();
+    while (!pair.b->peer(pair.a->id()) || pair.b->peer(pair.a->id())->state != PeerState::identified) std::this_thread::yield();
     auto channel = pair.a->channel(pair.b->id(), "nobody-listens");
     while (channel.send("x")) {
     }
     const auto stranger = *Identity::generate();
     ASSERT_EQ(channel.send("x").error(), Errc::queue_full);
+    while (pair.b->stats().messages_received < 4) std::this_thread::yield();
+    ASSERT_TRUE(pair.a->ping(pair.b->id(), patient));
     const auto before = allocations();
     for (int i = 0; i < 1'000; ++i) {
         if (channel.send("x") || pair.a->send(stranger.peer_id(), "c", "x")) FAIL();
