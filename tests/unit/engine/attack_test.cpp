@@ -109,10 +109,16 @@ TEST_F(Attack, AStreamFloodIsRefusedAndTheLinkLives) {
 TEST_F(Attack, StreamsThatProposeNothingGoAway) {
     Stranger s(engine(), 1, world.now());
     ASSERT_TRUE(s.run(world.now()));
-    for (int i = 0; i < 20; ++i) ASSERT_TRUE(s.connection->open("/ipfs/ping/1.0.0", false, 1));
-    // The proposals are held back: only the SYNs would come. A peer cannot keep what the engine never heard of.
-    ASSERT_TRUE(s.run(world.now()));
-    EXPECT_LE(engine().load().connection_streams, engine().config().max_streams_per_link);
+    const auto before = engine().load().connection_streams;
+    // Each proposes what nobody serves and never reads the refusal: the engine waits for its next proposal.
+    for (int i = 0; i < 20; ++i) ASSERT_TRUE(s.connection->open("/test/unknown", false, 1));
+    s.give(s.write(), world.now());
+    ASSERT_EQ(engine().load().connection_streams, before + 20);
+    engine().tick(world.now() + (engine().config().negotiation_timeout - std::chrono::milliseconds{1}));
+    EXPECT_EQ(engine().load().connection_streams, before + 20);
+    engine().tick(world.now() + engine().config().negotiation_timeout + std::chrono::milliseconds{1});
+    EXPECT_LE(engine().load().connection_streams, before);
+    EXPECT_EQ(engine().links(), 1U) << "the link itself is not to blame";
 }
 
 TEST_F(Attack, BadMessageFramesEndTheStreamOnly) {
