@@ -177,9 +177,8 @@ void Driver::on_connected(LinkId id, Socket& socket) {
     const auto now = io::now();
     if (auto ok = socket.tcp.connect_result(); !ok) {
         loop_.unwatch(socket.watch);
-        const auto error = ok.error();
         sockets_.erase(id);
-        engine_.link_failed(id, error, now);
+        engine_.link_failed(id, ok.error(), now);
         return;
     }
     socket.connecting = false;

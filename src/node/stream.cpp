@@ -40,14 +40,16 @@ void Stream::Impl::serve_reader(Calls& calls) {
     if (!received_.empty()) {
         auto& front = received_.front();
         const auto n = std::min(reader_->max, front.size() - front_used_);
-        if (front_used_ == 0 && n == front.size()) {
+        const bool whole = front_used_ == 0 && n == front.size();
+        const bool last = front_used_ + n == front.size();
+        if (whole) {
             result = std::move(front);
         } else {
-            result = Bytes(front.begin() + static_cast<std::ptrdiff_t>(front_used_),
-                           front.begin() + static_cast<std::ptrdiff_t>(front_used_ + n));
+            const auto from = front.begin() + static_cast<std::ptrdiff_t>(front_used_);
+            result = Bytes(from, from + static_cast<std::ptrdiff_t>(n));
         }
         front_used_ += n;
-        if (front_used_ >= n && (front.empty() || front_used_ == front.size())) {
+        if (last) {
             received_.pop_front();
             front_used_ = 0;
         }
