@@ -41,24 +41,27 @@ struct Append {  // one message at the tail; `seq` is the lane's next, which ris
     LaneKey lane = 0;
     std::uint64_t seq = 0;
     std::uint64_t mid = 0;
-    bool tracked = false;  // every end of it is stored as an outcome; of others only ends that are not `delivered`
-    Duration ttl{};        // what is left of it; 0: none
-    Duration expires{};    // wall clock; 0: never
-    Piece key;             // coalescing key, empty: none
+    std::uint64_t tag = 0;  // the application's own number: every end of it is stored; with 0 only ends that are not `delivered`
+    Duration ttl{};         // what is left of it; 0: none
+    Duration expires{};     // wall clock; 0: never
     Piece bytes;
 };
 struct Replace {  // other content at the same place; the old one ends as `replaced`
     LaneKey lane = 0;
     std::uint64_t seq = 0;
     std::uint64_t mid = 0;
-    bool tracked = false;
+    std::uint64_t tag = 0;
     Duration ttl{};
     Duration expires{};
     Piece bytes;
 };
-struct Bury {  // the message ends as `ended`; its number stays as a tombstone (seq and mid are kept, bytes are not)
+// The message `seq` ends as `ended`. Its number stays as a tombstone: the numbers from `from` to `to`, all of them tombstones now,
+// become one row, keyed `to`, with the mid that `to` has.
+struct Bury {
     LaneKey lane = 0;
     std::uint64_t seq = 0;
+    std::uint64_t from = 0;
+    std::uint64_t to = 0;
     Ended ended = Ended::cancelled;
 };
 struct Settle {  // everything up to `upto` is resolved: messages end as `delivered`, tombstones go; first = upto + 1
@@ -163,11 +166,10 @@ struct InLane {
 struct OutMessage {
     std::uint64_t seq = 0;
     std::uint64_t mid = 0;
-    bool tombstone = false;
-    bool tracked = false;
+    std::uint64_t run = 0;  // a tombstone of so many numbers that ends at `seq`; 0: a message
+    std::uint64_t tag = 0;
     Duration ttl{};
     Duration expires{};
-    Bytes key;
     Bytes bytes;
 };
 struct InMessage {
@@ -180,6 +182,7 @@ struct InMessage {
 struct OutcomeRow {
     std::uint64_t id = 0;
     std::uint64_t mid = 0;
+    std::uint64_t tag = 0;
     Bytes peer;
     std::string channel;
     Ended ended = Ended::delivered;
