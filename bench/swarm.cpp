@@ -154,7 +154,7 @@ std::size_t Swarm::take_events(Member& member, kith::Instant now) {
         if (greeting_.empty()) continue;
         const auto lane = engine.lane(event.peer, "bench", kith::Strength::reliable, kith::Priority::normal, now);
         if (!lane) fail(lane.error().message());
-        engine.send(*lane, greeting_, nullptr, 0, now);
+        engine.send(*lane, {.bytes = greeting_}, now);
         engine.flush_sends(now);
     }
     out.completions = {};

@@ -27,6 +27,16 @@ std::string_view outcome_name(Receipt::Outcome outcome) {
     switch (outcome) {
         case Receipt::Outcome::delivered:
             return "delivered";
+        case Receipt::Outcome::stored:
+            return "stored";
+        case Receipt::Outcome::processed:
+            return "processed";
+        case Receipt::Outcome::expired:
+            return "expired";
+        case Receipt::Outcome::cancelled:
+            return "cancelled";
+        case Receipt::Outcome::replaced:
+            return "replaced";
         case Receipt::Outcome::sent:
             return "sent";
         case Receipt::Outcome::failed:

@@ -41,6 +41,7 @@ Exit exit_code(Errc code) noexcept {
         case Errc::refused:
         case Errc::not_supported:
         case Errc::limit_exceeded:
+        case Errc::no_store:
         case Errc::queue_full:
             return Exit::refused;
 

@@ -33,6 +33,7 @@ enum class Errc : std::uint8_t {
     stopped,         // the node is stopped
     queue_full,      // wait for room (a deadline on the call), or send less
     limit_exceeded,  // a configured limit
+    no_store,        // durable messages need Config::home or Config::store
     // The network
     dial_failed,  // no address answered; `detail` lists them
     connection_refused,

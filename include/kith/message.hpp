@@ -42,7 +42,17 @@ struct SendOptions {
 
 // How an accepted message ended.
 struct Receipt {
-    enum class Outcome : std::uint8_t { delivered, sent, failed, unknown };
+    enum class Outcome : std::uint8_t {
+        stored,     // durable: on this machine's disk; the promise begins. Not an end
+        sent,       // unreliable: given to the link
+        delivered,  // reliable: the other handler returned; durable: on the other machine's disk
+        processed,  // as delivered, and the other application is done with it
+        expired,    // its ttl ended; it was not and will not be handed over
+        cancelled,  // likewise
+        replaced,   // likewise: a newer message with the same key took its place
+        failed,     // likewise: given up by stop(), or the peer cannot take it
+        unknown,    // it was on the wire when ttl or stop() ended it
+    };
     Outcome outcome = Outcome::delivered;
     Duration after{};  // from acceptance to the answer
 };

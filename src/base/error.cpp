@@ -42,6 +42,8 @@ constexpr std::array<Row, static_cast<std::size_t>(Errc::internal)> rows{
     Row{Errc::queue_full, Cause::local, true, "queue_full", "the queue is full", "wait for room with a deadline, or send less"},
     Row{Errc::limit_exceeded, Cause::local, true, "limit_exceeded", "a limit was reached",
         "close what is not needed, or raise the limit in Config"},
+    Row{Errc::no_store, Cause::caller, false, "no_store", "this node has no place for durable messages",
+        "set Config::home or Config::store, or send with Strength::reliable"},
     Row{Errc::dial_failed, Cause::network, true, "dial_failed", "no address of the peer could be reached",
         "check that the peer runs and that no firewall is between"},
     Row{Errc::connection_refused, Cause::network, true, "connection_refused", "nothing listens at that address",

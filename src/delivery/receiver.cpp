@@ -1,138 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
+// Streams, attachment and rows.
 #include "delivery/receiver.hpp"
 
 #include <algorithm>
 #include <cstring>
-#include <deque>
-#include <utility>
 
-#include "delivery/sender.hpp"
-
-namespace kith {
-inline namespace v0 {
-namespace detail {
-
-void retain(Chunk* chunk, Origin* origin) noexcept {
-    if (chunk != nullptr) chunk->retain();
-    origin->refs.fetch_add(1, std::memory_order_relaxed);
-}
-void release(Chunk* chunk, Origin* origin) noexcept {
-    if (chunk != nullptr) chunk->release();
-    origin->release();
-}
-const PeerId& origin_peer(const Origin& origin) noexcept { return origin.peer; }
-std::string_view origin_channel(const Origin& origin) noexcept { return origin.channel; }
-std::string_view origin_path(const Origin& origin) noexcept { return origin.path; }
-
-}  // namespace detail
-}  // namespace v0
-}  // namespace kith
+#include "delivery/receiver_row.hpp"
 
 namespace kith::delivery {
+namespace {
 
-void Batch::clear() noexcept {
-    messages.clear();
-    for (auto* chunk : chunks) chunk->release();
-    chunks.clear();
-    for (auto* origin : origins) origin->release();
-    origins.clear();
-}
+constexpr std::size_t worth_keeping = 16 * 1024;  // less of a message than this is simply sent again
 
-void Batch::hold(detail::Origin* origin) {
-    if (!origins.empty() && origins.back() == origin) return;
-    origin->refs.fetch_add(1, std::memory_order_relaxed);
-    origins.push_back(origin);
-}
+}  // namespace
 
-Packer::~Packer() {
-    if (chunk_ != nullptr) chunk_->release();
-}
-
-void Packer::add(Batch& batch, ByteView bytes, Delivered message) {
-    if (bytes.size() > ChunkPool::chunk_size / 4) {
-        adopt(batch, Bytes(bytes.begin(), bytes.end()), message);
-        return;
-    }
-    if (chunk_ == nullptr || chunk_->room() < bytes.size()) {
-        if (chunk_ != nullptr) chunk_->release();
-        chunk_ = pool_.take();
-        listed_ = nullptr;
-    }
-    if (listed_ != chunk_) {
-        chunk_->retain();
-        batch.chunks.push_back(chunk_);
-        listed_ = chunk_;
-    }
-    auto* at = chunk_->bytes.data() + chunk_->used;
-    if (!bytes.empty()) std::memcpy(at, bytes.data(), bytes.size());
-    chunk_->used += bytes.size();
-    message.chunk = chunk_;
-    message.bytes = {at, bytes.size()};
-    batch.hold(message.origin);
-    batch.messages.push_back(message);
-}
-
-void Packer::adopt(Batch& batch, Bytes&& bytes, Delivered message) {
-    auto* chunk = ChunkPool::adopt(std::move(bytes));
-    batch.chunks.push_back(chunk);
-    message.chunk = chunk;
-    message.bytes = chunk->bytes;
-    batch.hold(message.origin);
-    batch.messages.push_back(message);
-}
-
-struct Receiver::Row {
-    std::string channel;
-    std::uint8_t strength = 1;
-    std::uint8_t priority = 1;
-    std::uint64_t epoch = 0;
-    std::uint32_t generation = 0;  // counts epochs: an answer of the application to an older one is void
-    std::uint64_t have = 0;
-    std::uint64_t done = 0;
-    bool known = false;  // a message of `epoch` was taken
-
-    detail::Origin* origin = nullptr;
-    Bytes partial;  // of message have + 1
-    std::uint64_t partial_total = 0;
-
-    std::size_t window = 0;
-    std::uint64_t taken = 0;         // cost of what came on this attachment
-    std::uint64_t limit = 0;         // what the sender was told
-    std::uint64_t held = 0;          // cost of what is not consumed
-    std::uint64_t acked = 0;         // last `done` that was told
-    std::uint64_t since_ack = 0;     // cost consumed since then
-    std::uint64_t ack_now_from = 0;  // the number of the last message that asked for an answer at once
-    bool due = false;                // listed in due_
-    std::uint32_t lane = 0;
-    bool attached = false;
-
-    // Messages of earlier epochs that the application has not consumed. They keep counting, or a peer that begins one epoch
-    // after the other could fill the memory.
-    struct Era {
-        std::uint32_t generation = 0;
-        std::uint64_t done = 0;
-        std::uint64_t have = 0;
-    };
-    std::deque<Era> old;
-
-    // Costs of the unconsumed messages: those of `old`, then done + 1 .. have.
-    Ring<std::uint32_t> costs;
-
-    void consume(std::uint64_t& level, std::uint64_t seq) {
-        for (; level < seq; ++level) {
-            held -= costs.front();
-            since_ack += costs.front();
-            costs.pop();
-        }
-    }
-    std::uint64_t credit() const noexcept { return taken + window > held ? taken + window - held : 0; }
-
-    ~Row() {
-        if (origin != nullptr) origin->release();
-    }
-};
-
-Receiver::Receiver(const ReceiverConfig& config, const PeerId& peer) : config_(config), peer_(peer) {}
+Receiver::Receiver(const ReceiverConfig& config, Journal& journal, const PeerId& peer, ByteView peer_bytes)
+    : config_(config), journal_(journal), peer_(peer), peer_bytes_(peer_bytes.begin(), peer_bytes.end()) {}
 Receiver::~Receiver() = default;
 
 Status Receiver::opened(StreamRef ref, std::string_view path) {
@@ -150,17 +33,33 @@ void Receiver::closed(StreamRef ref) {
     std::erase_if(streams_, [&](const auto& s) { return s->ref == ref; });
     if (current_ != ref) return;
     current_ = {};
+    hello_.reset();
+    added_.clear();
     lanes_.clear();
     control_.clear();
     control_sent_ = 0;
     due_.clear();
     ack_at_.reset();
-    ack_now_ = false;
+    // The beginning of a large message is kept for the next attachment, as far as that is worth it and not too much in all.
+    std::size_t kept = 0;
     for (auto& row : rows_) {
         row->attached = false;
         row->due = false;
-        row->partial = Bytes{};  // `= {}` would keep the memory
-        row->partial_total = 0;
+        row->busy = 0;
+        if (row->partial.size() < worth_keeping || kept + row->partial.size() > config_.kept_partials) row->drop_partial();
+        kept += row->partial.size();
+    }
+}
+
+std::size_t Receiver::partials() const noexcept {
+    std::size_t sum = 0;
+    for (const auto& row : rows_) sum += row->attached ? 0 : row->partial.capacity();
+    return sum;
+}
+
+void Receiver::drop_partials() {
+    for (auto& row : rows_) {
+        if (!row->attached) row->drop_partial();
     }
 }
 
@@ -169,7 +68,7 @@ Status Receiver::received(StreamRef ref, ByteView bytes, Instant now, Packer& pa
     if (it == streams_.end()) return {};  // fenced off: late bytes are noise
     auto& stream = **it;
     wire::Frame frame;
-    for (;;) {
+    while (!stream.refused) {
         switch (stream.reader.next(bytes, frame)) {
             case wire::FrameReader::State::need_more:
                 return {};
@@ -180,6 +79,7 @@ Status Receiver::received(StreamRef ref, ByteView bytes, Instant now, Packer& pa
         }
         if (auto ok = on_frame(stream, frame, now, packer, batch); !ok) return ok;
     }
+    return {};
 }
 
 Receiver::Lane* Receiver::lane(std::uint32_t id) noexcept {
@@ -193,7 +93,7 @@ Status Receiver::on_frame(Stream& stream, const wire::Frame& frame, Instant now,
     if (stream.ref != current_) {
         if (type != wire::FrameType::hello) return Error{Errc::protocol_error, "the first frame of a message stream is not HELLO"};
         auto hello = wire::decode_hello(frame.body);
-        return hello ? on_hello(stream, *hello) : Status{hello.error()};
+        return hello ? on_hello(stream, std::move(*hello)) : Status{hello.error()};
     }
     switch (type) {
         case wire::FrameType::data: {
@@ -203,13 +103,23 @@ Status Receiver::on_frame(Stream& stream, const wire::Frame& frame, Instant now,
             if (known == nullptr) return Error{Errc::protocol_error, "DATA of a lane that was not announced"};
             return on_data(*known, *data, now, packer, batch);
         }
+        case wire::FrameType::skip: {
+            const auto skip = wire::decode_skip(frame.body);
+            if (!skip) return skip.error();
+            const auto* known = lane(frame.lane);
+            if (known == nullptr) return Error{Errc::protocol_error, "SKIP of a lane that was not announced"};
+            return on_skip(*known, *skip, now);
+        }
+        case wire::FrameType::mark: {
+            const auto mark = wire::decode_two(frame.body);
+            if (!mark) return mark.error();
+            const auto* known = lane(frame.lane);
+            if (known == nullptr) return Error{Errc::protocol_error, "MARK of a lane that was not announced"};
+            return on_mark(*known, *mark, now);
+        }
         case wire::FrameType::add: {
             auto added = wire::decode_add(frame.lane, frame.body);
-            if (!added) return added.error();
-            auto joined = join(stream, *added, true);
-            if (!joined) return joined.error();
-            wire::append_resume(control_, {0, config_.max_message, config_.instance, {*joined}});
-            return {};
+            return added ? on_add(std::move(*added)) : Status{added.error()};
         }
         case wire::FrameType::datagram: {
             const auto datagram = wire::decode_datagram(frame.body);
@@ -233,56 +143,77 @@ Status Receiver::on_frame(Stream& stream, const wire::Frame& frame, Instant now,
     }
 }
 
-Status Receiver::on_hello(Stream& stream, const wire::Hello& hello) {
+// ---- attachment
+
+Status Receiver::on_hello(Stream& stream, wire::Hello&& hello) {
     const auto former = current_;
     if (former) {
         closed(former);
         fenced_ = former;
     }
     current_ = stream.ref;
+    path_ = stream.path;
+    // What is on its way to the disk decides what the answer is.
+    if (settled_on_disk()) return answer(hello);
+    hello_ = std::move(hello);
+    return {};
+}
+
+Status Receiver::on_add(wire::HelloLane&& lane) {
+    if (!hello_) return answer(lane);
+    if (added_.size() >= config_.max_rows) return Error{Errc::protocol_error, "too many lanes"};
+    added_.push_back(std::move(lane));
+    return {};
+}
+
+Status Receiver::answer(const wire::Hello& hello) {
     wire::Resume resume;
     resume.max_message = config_.max_message;
-    resume.instance = config_.instance;
     for (const auto& lane : hello.lanes) {
-        auto joined = join(stream, lane, false);
-        if (!joined) return joined.error();
+        auto joined = join(lane, false);
+        if (!joined) return joined.error() == Errc::limit_exceeded ? refuse(joined.error().what) : Status{joined.error()};
         resume.lanes.push_back(*joined);
     }
+    resume.instance = config_.instance;
     wire::append_resume(control_, resume);
     return {};
 }
 
-Result<wire::ResumeLane> Receiver::join(const Stream& stream, const wire::HelloLane& lane, bool added) {
+Status Receiver::answer(const wire::HelloLane& added) {
+    auto joined = join(added, true);
+    if (!joined) return joined.error() == Errc::limit_exceeded ? refuse(joined.error().what) : Status{joined.error()};
+    wire::append_resume(control_, {0, config_.max_message, config_.instance, {*joined}});
+    return {};
+}
+
+// Says why, and looks at nothing more on this stream.
+Status Receiver::refuse(std::string_view why) {
+    wire::append_close(control_, 1, why);
+    for (auto& stream : streams_) {
+        if (stream->ref == current_) stream->refused = true;
+    }
+    return {};
+}
+
+void Receiver::set_origin(Row& row) {
+    if (row.origin != nullptr && row.origin->path == path_) return;
+    auto* origin = new detail::Origin;  // counted
+    origin->peer = peer_;
+    origin->channel = row.channel;
+    origin->path = path_;
+    if (row.origin != nullptr) row.origin->release();
+    row.origin = origin;
+}
+
+Result<wire::ResumeLane> Receiver::join(const wire::HelloLane& lane, bool added) {
     if (this->lane(lane.id) != nullptr) return Error{Errc::protocol_error, "a lane was announced twice"};
-    if (lane.strength != static_cast<std::uint8_t>(Strength::reliable))
-        return Error{Errc::not_supported, "this node takes no durable messages"};
-    auto it = std::find_if(rows_.begin(), rows_.end(), [&](const auto& r) {
-        return r->channel == lane.channel && r->strength == lane.strength && r->priority == lane.priority;
-    });
-    if (it == rows_.end()) {
-        if (rows_.size() >= config_.max_rows) return Error{Errc::limit_exceeded, "too many channels of one peer"};
-        auto made = std::make_unique<Row>();
-        made->channel = lane.channel;
-        made->strength = lane.strength;
-        made->priority = lane.priority;
-        // Large windows go to the first lanes; every lane can take at least one message of the largest size.
-        const auto least = config_.max_message + cost_per_message;
-        made->window = granted_ + config_.lane_window <= config_.peer_window ? std::max(config_.lane_window, least) : least;
-        granted_ += made->window;
-        rows_.push_back(std::move(made));
-        it = rows_.end() - 1;
-    }
-    auto& row = **it;
+    const bool durable = lane.strength == static_cast<std::uint8_t>(Strength::durable);
+    if (durable && !config_.durable) return Error{Errc::limit_exceeded, "this node takes no durable messages"};
+    const auto index = row_of(lane, added);
+    if (!index) return index.error();
+    auto& row = *rows_[*index];
     if (row.attached) return Error{Errc::protocol_error, "two lanes of the same channel and priority"};
-    const auto index = static_cast<std::uint32_t>(it - rows_.begin());
-    if (row.origin == nullptr || row.origin->path != stream.path) {
-        auto* origin = new detail::Origin;  // counted
-        origin->peer = peer_;
-        origin->channel = row.channel;
-        origin->path = stream.path;
-        if (row.origin != nullptr) row.origin->release();
-        row.origin = origin;
-    }
+    set_origin(row);
     wire::ResumeLane out;
     out.id = lane.id;
     if (!row.known) {
@@ -292,148 +223,91 @@ Result<wire::ResumeLane> Receiver::join(const Stream& stream, const wire::HelloL
     } else {
         out.state = row.have + 1 < lane.first ? wire::ResumeState::gap : wire::ResumeState::known;
         out.have = row.have;
-        out.done = row.done;
-        out.processed = row.done;
+        out.done = row.done();
+        out.processed = row.durable() ? std::min(row.processed, out.done) : out.done;
+        out.mid = row.committed_mid;
+        row.settled = lane.settled >= row.have;
     }
-    if (out.state == wire::ResumeState::gap) return Error{Errc::protocol_error, "messages before the first of a lane are missing here"};
+    const bool gap = out.state == wire::ResumeState::gap;
+    if (gap && !durable) return Error{Errc::protocol_error, "messages before the first of a lane are missing here"};
+    const bool continues = out.state == wire::ResumeState::known && row.have + 1 >= lane.first;
+    if (!continues) row.drop_partial();
+    out.partial = row.partial.size();
+    row.partial_paid = false;
     row.attached = true;
+    row.used = ++uses_;
     row.lane = lane.id;
     row.taken = 0;
-    row.limit = row.credit();
-    row.acked = row.done;
+    row.limit = row.credit(config_.inbox_bytes);
+    row.acked = row.done();
     row.since_ack = 0;
-    row.partial = Bytes{};
-    row.partial_total = 0;
+    row.answer = false;
     out.limit = row.limit;
-    lanes_.push_back({lane.id, index, lane.first, lane.epoch, added});
+    lanes_.push_back({lane.id, *index, lane.first, lane.epoch, added, gap});
     return out;
 }
 
-Status Receiver::on_data(const Lane& lane, const wire::Data& data, Instant, Packer& packer, Batch& batch) {
-    auto& row = *rows_[lane.row];
-    const bool fresh = !row.known || row.epoch != lane.epoch;
-    if (data.seq != (fresh ? lane.first : row.have + 1)) {
-        ++resyncs_;
-        return Error{Errc::protocol_error, "a message is missing or came twice on one stream"};
+// ---- rows
+
+// Large windows go to the first rows; every one can take at least one message of the largest size.
+void Receiver::grant(Row& row) {
+    const auto least = config_.max_message + cost_per_message;
+    row.window = granted_ + config_.lane_window <= config_.peer_window ? std::max(config_.lane_window, least) : least;
+    granted_ += row.window;
+}
+
+Result<std::uint32_t> Receiver::row_of(const wire::HelloLane& lane, bool added) {
+    for (const auto& row : rows_) {
+        if (row->channel == lane.channel && row->strength == lane.strength && row->priority == lane.priority) return row->index;
     }
-    if (data.total > config_.max_message) return Error{Errc::protocol_error, "a message is larger than the limit that RESUME told"};
-    const auto cost = data.total + cost_per_message;
-    if (data.offset == 0) {
-        row.taken += cost;
-        // A new lane may send a little before it knows its credit; once, not with each of many streams.
-        const bool early = lane.added && row.taken <= early_bytes && row.held + cost <= row.window + early_bytes;
-        if (row.taken > row.limit && !early) return Error{Errc::protocol_error, "the peer sent more than its credit"};
-    }
-    if (fresh) {  // the first message of an epoch makes the row
-        if (row.have > row.done) row.old.push_back({row.generation, row.done, row.have});
-        row.known = true;
-        row.epoch = lane.epoch;
-        ++row.generation;
-        row.have = lane.first - 1;
-        row.done = lane.first - 1;
-        row.acked = row.done;
-        row.ack_now_from = 0;
-    }
-    Delivered message{.origin = row.origin,
-                      .seq = data.seq,
-                      .source = config_.source,
-                      .row = lane.row,
-                      .generation = row.generation,
-                      .repeat = (data.flags & wire::data_flag::repeat) != 0};
-    if ((data.flags & wire::data_flag::fragment) != 0) {
-        if (data.offset != row.partial.size() || (data.offset != 0 && data.total != row.partial_total)) {
-            return Error{Errc::protocol_error, "a fragment does not continue its message"};
+    auto made = std::make_unique<Row>();
+    made->channel = lane.channel;
+    made->strength = lane.strength;
+    made->priority = lane.priority;
+    if (rows_.size() >= config_.max_rows) {
+        auto place = forget_one(true);
+        if (!place && !added) {
+            place = forget_one(false);
+            if (place) {  // whoever goes on with it must learn that this memory is another one
+                ++forgotten_;
+                config_.instance += 0x9E3779B97F4A7C15ULL;
+            }
         }
-        row.partial_total = data.total;
-        // Grows with what came, never with what was announced alone: by four, so that a message of some records is moved once or twice.
-        const auto needed = row.partial.size() + data.bytes.size();
-        if (row.partial.capacity() < needed)
-            row.partial.reserve(std::max<std::size_t>(needed, std::min<std::size_t>(data.total, 4 * needed)));
-        row.partial.insert(row.partial.end(), data.bytes.begin(), data.bytes.end());
-        if (row.partial.size() < data.total) return {};
-        Packer::adopt(batch, std::exchange(row.partial, {}), message);
-        row.partial_total = 0;
-    } else {
-        if (row.partial_total != 0) return Error{Errc::protocol_error, "a message began inside another one"};
-        packer.add(batch, data.bytes, message);
+        if (!place) return Error{Errc::limit_exceeded, "too many channels of one peer"};
+        made->index = *place;
+        made->generation = rows_[*place]->generation + 1;
+        granted_ -= rows_[*place]->window;
+        grant(*made);
+        rows_[*place] = std::move(made);
+        return *place;
     }
-    row.have = data.seq;
-    row.held += cost;
-    if (!row.costs.push(static_cast<std::uint32_t>(cost))) return Errc::internal;  // bounded by credit
-    if ((data.flags & wire::data_flag::ack_now) != 0) row.ack_now_from = data.seq;
-    return {};
+    made->index = static_cast<std::uint32_t>(rows_.size());
+    grant(*made);
+    rows_.push_back(std::move(made));
+    return rows_.back()->index;
 }
 
-void Receiver::consumed(std::uint32_t index, std::uint32_t generation, std::uint64_t seq, Instant now) {
-    if (index >= rows_.size()) return;
-    auto& row = *rows_[index];
-    const bool current = row.generation == generation;
-    if (current && (seq <= row.done || seq > row.have)) return;
-    // In order: who consumed something of a later epoch has consumed all before it.
-    while (!row.old.empty() && (current || row.old.front().generation < generation)) {
-        row.consume(row.old.front().done, row.old.front().have);
-        row.old.pop_front();
+// The row that was used longest ago, is not in use, and holds nothing. An unsettled durable one is never forgotten.
+std::optional<std::uint32_t> Receiver::forget_one(bool settled_only) {
+    Row* oldest = nullptr;
+    for (auto& entry : rows_) {
+        auto& row = *entry;
+        if (row.attached || !row.costs.empty() || !row.pending.empty() || row.inbox_messages != 0) continue;
+        if (row.known && !row.settled && (settled_only || row.durable())) continue;
+        if (oldest == nullptr || row.used < oldest->used) oldest = &row;
     }
-    if (current) {
-        row.consume(row.done, seq);
-    } else {
-        if (row.old.empty() || row.old.front().generation != generation) return;
-        auto& era = row.old.front();
-        row.consume(era.done, std::min(seq, era.have));
-        if (era.done == era.have) row.old.pop_front();
-    }
-    if (!row.attached) return;
-    const bool asked = row.ack_now_from > row.acked && row.ack_now_from <= row.done;
-    answer_due(row, asked || row.since_ack * 4 >= row.window ? now : now + config_.ack_delay);
+    if (oldest == nullptr) return std::nullopt;
+    if (oldest->key != 0) journal_.add(storage::DropIn{oldest->key});
+    return oldest->index;
 }
 
-void Receiver::answer_due(Row& row, Instant at) {
-    if (!row.due) {
-        row.due = true;
-        for (std::uint32_t i = 0; i < rows_.size(); ++i) {
-            if (rows_[i].get() == &row) due_.push_back(i);
-        }
-    }
-    if (!ack_at_ || at < *ack_at_) ack_at_ = at;
-}
-
-bool Receiver::wants_fill(Instant now) const noexcept {
-    if (!current_) return false;
-    return control_sent_ < control_.size() || (ack_at_ && *ack_at_ <= now);
-}
-
-Receiver::Filled Receiver::fill(MutableBytes out, Instant now) {
-    if (!current_) return {};
-    if (ack_at_ && *ack_at_ <= now) {
-        for (const auto index : due_) {
-            auto& row = *rows_[index];
-            row.due = false;
-            if (row.done > row.acked) wire::append_ack(control_, row.lane, row.done, row.done);
-            row.acked = row.done;
-            row.since_ack = 0;
-            const auto limit = row.credit();
-            if (limit > row.limit) wire::append_limit(control_, row.lane, limit);
-            row.limit = std::max(row.limit, limit);
-        }
-        due_.clear();
-        ack_at_.reset();
-    }
-    Filled filled;
-    filled.bytes = std::min(out.size(), control_.size() - control_sent_);
-    if (filled.bytes != 0) std::memcpy(out.data(), control_.data() + control_sent_, filled.bytes);
-    control_sent_ += filled.bytes;
-    filled.more = control_sent_ < control_.size();
-    if (!filled.more) {
-        control_.clear();
-        if (control_.capacity() > kept_control) control_ = Bytes{};
-        control_sent_ = 0;
-    }
-    return filled;
+bool Receiver::has_durable() const noexcept {
+    return std::any_of(rows_.begin(), rows_.end(), [](const auto& row) { return row->durable(); });
 }
 
 std::size_t Receiver::memory() const noexcept {
     std::size_t sum = control_.capacity();
-    for (const auto& row : rows_) sum += sizeof(Row) + row->held + row->partial.capacity();
+    for (const auto& row : rows_) sum += sizeof(Row) + row->held + row->partial.capacity() + row->at_application_bytes;
     return sum;
 }
 

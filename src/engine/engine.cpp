@@ -157,6 +157,9 @@ void Engine::on_timer(const TimerKey& key, Instant now) {
                 note_idle(*peer);
             }
             return;
+        case TimerKind::sender:
+            if (auto* peer = peers_.at(static_cast<std::uint32_t>(key.owner))) watch_due(*peer, now);
+            return;
         case TimerKind::push:
             push_identify(now);
             return;
@@ -184,6 +187,7 @@ void Engine::stop(Instant now) {
     peers_.for_each([&](PeerState& peer) {
         timers_.clear({TimerKind::redial, peer.slot, 0});
         timers_.clear({TimerKind::attach, peer.slot, 0});
+        timers_.clear({TimerKind::sender, peer.slot, 0});
         if (!peer.sender) return;
         peer.sender->abandon(now);
         drain_sender(peer);

@@ -83,12 +83,25 @@ public:
 
     // ---- inputs: messages (engine_messages.cpp)
     Result<LaneHandle> lane(const PeerId& peer, std::string_view channel, Strength strength, Priority priority, Instant now);
-    // Admitted before. `owned`, when not null, is taken instead of `bytes`.
-    void send(LaneHandle lane, ByteView bytes, Bytes* owned, std::uint64_t token, Instant now);
+    void send(LaneHandle lane, delivery::Outgoing message, Instant now);  // admitted before
+    void cancel_send(const PeerId& peer, std::uint64_t token, Instant now);
+    // Ends everything that waits for the peer, durable messages too.
+    void forget_messages(const PeerId& peer, Instant now);
     bool send_unreliable(const PeerId& peer, std::string_view channel, ByteView bytes, Instant now);
     void flush_sends(Instant now);  // after a batch of send()
-    void consumed(std::uint32_t source, std::uint32_t row, std::uint32_t generation, std::uint64_t seq, Instant now);
+    void consumed(std::uint32_t source, std::uint32_t row, std::uint32_t generation, std::uint64_t mark, Instant now);
+    void busy(std::uint32_t source, std::uint32_t row, delivery::Busy why, Instant now);
     void end_batch() noexcept { packer_.end_batch(); }  // after the driver took outputs().messages
+
+    // ---- inputs: the disk (engine_storage.cpp). The request of a turn is taken once per turn, before its fetches.
+    bool wants_storage() const noexcept { return !journal_.empty(); }
+    storage::Request take_request() { return journal_.take(); }
+    void storage_loaded(const storage::Loaded& loaded, Instant now);
+    void storage_done(storage::Ticket up_to, Instant now);
+    void storage_failed(Instant now);  // this ticket and all later ones, until:
+    void storage_reopened(const storage::Loaded& loaded, Instant now);
+    void fetched_out(storage::LaneKey lane, const std::vector<storage::OutMessage>& messages, Instant now);
+    void fetched_in(storage::LaneKey lane, std::vector<storage::InMessage> messages, Instant now);
 
     // ---- inputs: streams and protocols (engine_streams.cpp)
     connection::Tag add_handler(std::shared_ptr<protocol::Handler> handler) { return registry_.add(std::move(handler)); }
@@ -178,7 +191,14 @@ private:
     void message_stream_ended(Link& link, StreamId id, const protocol::StreamEnd& end, Instant now);
     void message_stream_opened(Link& link, StreamId id, Instant now);
     void message_bytes(Link& link, StreamId id, ByteView bytes, Instant now);
+    delivery::Sender& sender_of(PeerState& peer);
+    delivery::Receiver& receiver_of(PeerState& peer);
     void drain_sender(PeerState& peer);
+    void drain_receiver(PeerState& peer);
+    void tell_writers(PeerState& peer);
+    void watch(PeerState& peer);
+    void watch_due(PeerState& peer, Instant now);
+    void note_partials(PeerState& peer);
     void note_ack(PeerState& peer);
     void unsupported(PeerState& peer, Instant now);
     void spare_links(PeerState& peer, Instant now);
@@ -208,9 +228,12 @@ private:
     };
     std::unordered_map<std::uint64_t, Query> queries_;
     delivery::Packer packer_;
-    std::vector<std::uint32_t> ack_peers_;    // slots with an acknowledgement to come
-    std::vector<std::uint32_t> dirty_peers_;  // slots with new messages in this batch
-    std::vector<std::uint32_t> idle_peers_;   // slots that may have become idle since the last sweep
+    delivery::Journal journal_;
+    std::vector<std::uint32_t> durable_peers_;  // slots with durable lanes or rows; such peers are never erased
+    std::deque<std::uint32_t> partial_peers_;   // slots that were left with unfinished messages, oldest first
+    std::vector<std::uint32_t> ack_peers_;      // slots with an acknowledgement to come
+    std::vector<std::uint32_t> dirty_peers_;    // slots with new messages in this batch
+    std::vector<std::uint32_t> idle_peers_;     // slots that may have become idle since the last sweep
     struct Resting {
         std::uint32_t slot = 0;
         std::uint64_t rested = 0;

@@ -257,7 +257,7 @@ void Engine::schedule_redial(PeerState& peer, Instant now) {
     if (stopping_ || !config_.keep_connected) return;
     auto* known = book_.find(peer.id);
     if (known == nullptr || known->addresses.empty()) return;
-    const bool wanted = known->keep || (known->on_lan && config_.lan_auto_connect) || (peer.sender && peer.sender->has_unacknowledged());
+    const bool wanted = known->keep || (known->on_lan && config_.lan_auto_connect) || (peer.sender && peer.sender->has_work());
     if (!wanted) return;
     const Duration most = known->on_lan ? std::chrono::seconds{30} : std::chrono::minutes{5};
     known->backoff.failed(now, most, random_.u64());

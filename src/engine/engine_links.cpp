@@ -382,6 +382,7 @@ protocol::Handler::Pulled Engine::pull_stream(Link& link, const connection::Conn
         const StreamRef ref{link.id, grant.stream};
         if (peer->out == ref && peer->sender) {
             const auto filled = peer->sender->fill(grant.room, now);
+            watch(*peer);
             return {filled.bytes, false, filled.more};
         }
         if (peer->receiver && peer->receiver->current() == ref) {

@@ -39,32 +39,81 @@ Result<LaneHandle> Engine::lane(const PeerId& id, std::string_view channel, Stre
     now_ = now;
     if (channel.empty() || channel.size() > wire::max_channel_name)
         return Error{Errc::invalid_argument, "a channel name has 1 to 64 bytes"};
-    if (strength != Strength::reliable) return Error{Errc::not_supported, "durable messages come with a later version"};
+    if (strength == Strength::unreliable) return Error{Errc::invalid_argument, "unreliable messages have no lane"};
+    if (strength == Strength::durable && !config_.durable) return Error{Errc::no_store};
     auto& peer = peers_.get(id);
+    const auto index = sender_of(peer).lane(channel, strength, priority, random_.u64());
+    if (!index) return index.error();
+    if (strength == Strength::durable && std::find(durable_peers_.begin(), durable_peers_.end(), peer.slot) == durable_peers_.end()) {
+        durable_peers_.push_back(peer.slot);
+    }
+    return LaneHandle{peer.slot, *index};
+}
+
+delivery::Sender& Engine::sender_of(PeerState& peer) {
     if (!peer.sender) {
         delivery::SenderConfig config;
         config.max_message = config_.max_message;
         config.max_lanes = config_.max_channels_per_peer;
-        peer.sender = std::make_unique<delivery::Sender>(config);
+        peer.sender = std::make_unique<delivery::Sender>(config, journal_, peer.id.bytes());
     }
-    const auto index = peer.sender->lane(channel, strength, priority, random_.u64());
-    if (!index) return index.error();
-    return LaneHandle{peer.slot, *index};
+    return *peer.sender;
 }
 
-void Engine::send(LaneHandle handle, ByteView bytes, Bytes* owned, std::uint64_t token, Instant now) {
+delivery::Receiver& Engine::receiver_of(PeerState& peer) {
+    if (!peer.receiver) {
+        delivery::ReceiverConfig config;
+        config.max_message = config_.max_message;
+        config.max_rows = config_.max_channels_per_peer;
+        config.source = peer.source;
+        config.instance = random_.u64();
+        config.durable = config_.durable;
+        config.inbox_bytes = config_.inbox_bytes;
+        peer.receiver = std::make_unique<delivery::Receiver>(config, journal_, peer.id, peer.id.bytes());
+    }
+    return *peer.receiver;
+}
+
+void Engine::send(LaneHandle handle, delivery::Outgoing message, Instant now) {
     auto* peer = peers_.at(handle.peer);
     if (peer == nullptr || !peer->sender) return;
-    peer->sender->enqueue(handle.lane, bytes, owned, token, now);
+    if (message.mid == 0 && peer->sender->view(handle.lane).durable()) message.mid = random_.u64();
+    peer->sender->enqueue(handle.lane, message, now);
     if (dirty_peers_.empty() || dirty_peers_.back() != peer->slot) dirty_peers_.push_back(peer->slot);
+}
+
+void Engine::cancel_send(const PeerId& id, std::uint64_t token, Instant now) {
+    now_ = now;
+    auto* peer = peers_.find(id);
+    if (peer == nullptr || !peer->sender) return;
+    peer->sender->cancel(token, now);
+    tell_writers(*peer);
+    drain_sender(*peer);
+    note_idle(*peer);
+}
+
+void Engine::forget_messages(const PeerId& id, Instant now) {
+    now_ = now;
+    auto* peer = peers_.find(id);
+    if (peer == nullptr || !peer->sender) return;
+    if (peer->out) {
+        if (auto* link = links_.live(peer->out.link)) {
+            drop_stream(*link, peer->out.stream);
+            touch(*link);
+        }
+        peer->out = {};
+    }
+    peer->sender->detach();
+    peer->sender->abandon(now, true);
+    drain_sender(*peer);
+    note_idle(*peer);
 }
 
 bool Engine::send_unreliable(const PeerId& id, std::string_view channel, ByteView bytes, Instant now) {
     now_ = now;
     auto* peer = peers_.find(id);
     if (peer == nullptr || peer->links.empty() || peer->unsupported) return false;
-    if (!peer->sender) peer->sender = std::make_unique<delivery::Sender>(delivery::SenderConfig{.max_message = config_.max_message});
-    if (!peer->sender->enqueue_datagram(channel, bytes)) return false;
+    if (!sender_of(*peer).enqueue_datagram(channel, bytes)) return false;
     dirty_peers_.push_back(peer->slot);
     return true;
 }
@@ -75,6 +124,7 @@ void Engine::flush_sends(Instant now) {
         auto* found = peers_.at(slot);
         if (found == nullptr || !found->sender) continue;
         auto& peer = *found;
+        drain_sender(peer);
         if (peer.unsupported) {
             unsupported(peer, now);
         } else if (peer.out) {
@@ -104,7 +154,7 @@ void Engine::attach(PeerState& peer, Instant now) {
         peer.out = {};
         peer.sender->detach();
     }
-    if (!best || (!peer.sender->has_unsent() && !peer.sender->has_unacknowledged())) return;
+    if (!best || !peer.sender->has_work()) return;
     if (timers_.armed({TimerKind::attach, peer.slot, 0})) return;
     auto& link = *links_.live(best);
     // Lazy: a refusal means that nothing was read, and the messages stay queued.
@@ -123,7 +173,7 @@ void Engine::attach(PeerState& peer, Instant now) {
     link.connection->set_priority(*stream, message_level);
     peer.out = {link.id, *stream};
     peer.attached_at = now;
-    peer.sender->attach();
+    peer.sender->attach(random_.u64());
     link.connection->want_write(*stream);
     touch(link);
 }
@@ -138,14 +188,7 @@ void Engine::reattach_later(PeerState& peer, Instant now) {
 
 void Engine::message_stream_opened(Link& link, StreamId id, Instant now) {
     auto& peer = peers_.get(link.connection->peer());
-    if (!peer.receiver) {
-        delivery::ReceiverConfig config;
-        config.max_message = config_.max_message;
-        config.max_rows = config_.max_channels_per_peer;
-        config.source = peer.source;
-        config.instance = random_.u64();
-        peer.receiver = std::make_unique<delivery::Receiver>(config, peer.id);
-    }
+    receiver_of(peer);
     link.connection->set_priority(id, message_level);
     if (const auto ok = peer.receiver->opened({link.id, id}, link.path()); !ok) {
         ++stats_.streams_refused;
@@ -183,8 +226,9 @@ void Engine::message_bytes(Link& link, StreamId id, ByteView bytes, Instant now)
             peer->sender->detach();
             drop_stream(link, id);
             reattach_later(*peer, now);
-        } else if (peer->sender->wants_fill()) {
-            link.connection->want_write(id);
+        } else {
+            if (peer->out == ref && peer->sender->wants_fill()) link.connection->want_write(id);
+            watch(*peer);
         }
         touch(link);
         return;
@@ -205,28 +249,110 @@ void Engine::message_bytes(Link& link, StreamId id, ByteView bytes, Instant now)
         touch(link);
         return;
     }
+    drain_receiver(*peer);
     if (peer->receiver->current() == ref && peer->receiver->wants_fill(now)) link.connection->want_write(id);
     touch(link);
 }
 
 void Engine::drain_sender(PeerState& peer) {
-    if (!peer.sender->released().empty()) {
+    auto& sender = *peer.sender;
+    if (sender.acknowledged() != peer.acknowledged) {
+        peer.acknowledged = sender.acknowledged();
         if (auto* known = book_.find(peer.id); known != nullptr && !peer.links.empty()) known->backoff.reset();
     }
-    for (const auto& released : peer.sender->released()) {
-        stats_.messages_delivered += released.messages;
+    for (const auto& released : sender.released()) {
         outputs_.released.push_back({{peer.slot, released.lane}, released.messages, released.bytes});
     }
-    peer.sender->released().clear();
-    auto& outcomes = peer.sender->outcomes();
+    sender.released().clear();
+    auto& outcomes = sender.outcomes();
     outputs_.outcomes.insert(outputs_.outcomes.end(), outcomes.begin(), outcomes.end());
     outcomes.clear();
+    for (const auto& fetch : sender.fetches()) outputs_.fetches.emplace_back(fetch);
+    sender.fetches().clear();
+    for (auto& notice : sender.notices()) outputs_.notices.push_back({peer.id, std::move(notice)});
+    sender.notices().clear();
+    if (!sender.take_reattach()) return;
+    if (auto* link = links_.live(peer.out.link)) {
+        drop_stream(*link, peer.out.stream);
+        touch(*link);
+    }
+    peer.out = {};
+    sender.detach();
+    reattach_later(peer, now_);
 }
 
-void Engine::consumed(std::uint32_t source, std::uint32_t row, std::uint32_t generation, std::uint64_t seq, Instant now) {
+void Engine::drain_receiver(PeerState& peer) {
+    for (const auto& fetch : peer.receiver->fetches()) outputs_.fetches.emplace_back(fetch);
+    peer.receiver->fetches().clear();
+    if (!peer.receiver->has_durable()) return;
+    if (std::find(durable_peers_.begin(), durable_peers_.end(), peer.slot) == durable_peers_.end()) durable_peers_.push_back(peer.slot);
+}
+
+// Both directions: whoever has something to write now is told to the link.
+void Engine::tell_writers(PeerState& peer) {
+    if (peer.sender && peer.out && peer.sender->wants_fill()) {
+        if (auto* link = links_.live(peer.out.link)) {
+            link->connection->want_write(peer.out.stream);
+            touch(*link);
+        }
+    }
+    if (!peer.receiver) return;
+    const auto ref = peer.receiver->current();
+    if (ref && peer.receiver->wants_fill(now_)) {
+        if (auto* link = links_.live(ref.link)) {
+            link->connection->want_write(ref.stream);
+            touch(*link);
+        }
+    }
+    note_ack(peer);
+}
+
+// The sender's clock: set when it is earlier than what is set, looked at again when it fires.
+void Engine::watch(PeerState& peer) {
+    const auto at = peer.sender->deadline();
+    if (at.steady == Duration::max() || (peer.watched && *peer.watched <= at)) return;
+    peer.watched = at;
+    timers_.set({TimerKind::sender, peer.slot, 0}, at);
+}
+
+void Engine::watch_due(PeerState& peer, Instant now) {
+    peer.watched.reset();
+    if (!peer.sender || stopping_) return;
+    const auto alive = peer.sender->tick(now);
+    drain_sender(peer);
+    if (!alive) {
+        if (auto* link = links_.live(peer.out.link)) close(*link, alive.error(), now);
+        return;
+    }
+    tell_writers(peer);
+    watch(peer);
+    note_idle(peer);
+}
+
+// Unfinished messages of peers that are gone: the oldest give way.
+void Engine::note_partials(PeerState& peer) {
+    if (!peer.receiver || peer.receiver->partials() == 0) return;
+    partial_peers_.push_back(peer.slot);
+    std::size_t sum = 0;
+    for (auto slot = partial_peers_.rbegin(); slot != partial_peers_.rend(); ++slot) {
+        const auto* other = peers_.at(*slot);
+        if (other == nullptr || !other->receiver) continue;
+        sum += other->receiver->partials();
+        if (sum > config_.max_partials) other->receiver->drop_partials();
+    }
+    while (partial_peers_.size() > 1024) partial_peers_.pop_front();
+    std::erase_if(partial_peers_, [this](std::uint32_t slot) {
+        const auto* other = peers_.at(slot);
+        return other == nullptr || !other->receiver || other->receiver->partials() == 0;
+    });
+}
+
+void Engine::consumed(std::uint32_t source, std::uint32_t row, std::uint32_t generation, std::uint64_t mark, Instant now) {
+    now_ = now;
     auto* peer = peers_.by_source(source);
     if (peer == nullptr || !peer->receiver) return;
-    peer->receiver->consumed(row, generation, seq, now);
+    peer->receiver->consumed(row, generation, mark, now);
+    drain_receiver(*peer);
     if (peer->receiver->wants_fill(now)) {
         const auto ref = peer->receiver->current();
         if (auto* link = links_.live(ref.link)) {
@@ -235,6 +361,14 @@ void Engine::consumed(std::uint32_t source, std::uint32_t row, std::uint32_t gen
         }
     }
     note_ack(*peer);
+}
+
+void Engine::busy(std::uint32_t source, std::uint32_t row, delivery::Busy why, Instant now) {
+    now_ = now;
+    auto* peer = peers_.by_source(source);
+    if (peer == nullptr || !peer->receiver) return;
+    peer->receiver->busy(row, why, now);
+    tell_writers(*peer);
 }
 
 // Keeps the short list of peers to whom an acknowledgement is owed later.
@@ -254,7 +388,7 @@ void Engine::unsupported(PeerState& peer, Instant now) {
     peer.unsupported = true;
     if (peer.sender) {
         peer.sender->detach();
-        peer.sender->abandon(now);
+        peer.sender->abandon(now, true);
         drain_sender(peer);
     }
     reachable(peer.id);

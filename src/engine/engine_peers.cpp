@@ -114,14 +114,17 @@ void Engine::note_idle(PeerState& peer) {
 
 bool Engine::is_idle(const PeerState& peer) const {
     return peer.links.empty() && peer.dial == 0 && !timers_.armed({TimerKind::redial, peer.slot, 0}) &&
-           !timers_.armed({TimerKind::attach, peer.slot, 0}) &&
-           (!peer.sender || (!peer.sender->has_unsent() && !peer.sender->has_unacknowledged()));
+           !timers_.armed({TimerKind::attach, peer.slot, 0}) && (!peer.sender || !peer.sender->has_work());
 }
 
 void Engine::forget(PeerState& peer) {
     if (peer.rested != 0) --resting_count_;
-    if (peer.sender) stats_.messages_sent += peer.sender->sent();
+    if (peer.sender) {
+        stats_.messages_sent += peer.sender->sent();
+        stats_.messages_delivered += peer.sender->acknowledged();
+    }
     if (peer.receiver) stats_.resyncs += peer.receiver->resyncs();
+    timers_.clear({TimerKind::sender, peer.slot, 0});
     std::erase(ack_peers_, peer.slot);
     peers_.erase(peer.slot);
 }
@@ -134,8 +137,10 @@ void Engine::sweep() {
         if (peer == nullptr || !peer->idle_listed) continue;
         peer->idle_listed = false;
         if (!is_idle(*peer)) continue;
+        note_partials(*peer);
         if (auto* known = book_.find(peer->id)) known->pinned = false;
-        if (peer->sender && peer->sender->lanes() != 0) continue;  // handles of its lanes are out
+        if (peer->sender && peer->sender->lanes() != 0) continue;       // handles of its lanes are out
+        if (peer->receiver && peer->receiver->has_durable()) continue;  // the disk knows it
         if (!peer->receiver || peer->receiver->rows() == 0) {
             forget(*peer);
             continue;
@@ -208,7 +213,10 @@ Stats Engine::stats() const {
     out.links_refused = gate_.refused();
     auto& table = const_cast<PeerTable&>(peers_);  // iteration only
     table.for_each([&](const PeerState& peer) {
-        if (peer.sender) out.messages_sent += peer.sender->sent();
+        if (peer.sender) {
+            out.messages_sent += peer.sender->sent();
+            out.messages_delivered += peer.sender->acknowledged();
+        }
         if (peer.receiver) out.resyncs += peer.receiver->resyncs();
     });
     return out;

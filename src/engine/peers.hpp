@@ -26,7 +26,9 @@ struct PeerState {
     bool unsupported = false;  // refused /kith/msg
 
     std::unique_ptr<delivery::Sender> sender;
-    StreamRef out{};  // our message stream
+    StreamRef out{};                 // our message stream
+    std::uint64_t acknowledged = 0;  // messages, as far as looked at
+    std::optional<Instant> watched;  // when the sender's timer fires
     Instant attached_at{};
     std::uint32_t attach_failures = 0;
 

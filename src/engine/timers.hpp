@@ -22,6 +22,7 @@ enum class TimerKind : std::uint8_t {
     dial_deadline,  // owner: dial
     redial,         // owner: peer slot
     attach,         // owner: peer slot
+    sender,         // owner: peer slot: times to live and the watchdog
     push,           // identify to all links
     handler,        // owner: handler, part: its key
 };

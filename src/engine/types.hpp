@@ -50,6 +50,9 @@ struct Config {
     bool lan_auto_connect = true;
     bool serve_perf = false;
     bool early_muxer = true;
+    bool durable = false;                  // the driver has a store: storage_loaded() comes before the first durable message
+    std::size_t inbox_bytes = 64u << 20;   // of a durable lane, on disk and not processed
+    std::size_t max_partials = 32u << 20;  // bytes of unfinished messages kept for peers that are not connected
 };
 
 // What an engine holds, for tests and diagnosis: everything that could leak.
@@ -144,6 +147,14 @@ struct StreamDrained {
 };
 using StreamOutput = std::variant<StreamOpened, StreamData, StreamFinished, StreamClosed, StreamDrained>;
 
+// What the store is asked to read. Carried out behind the request of the same turn, answered in order with the commits.
+using Fetch = std::variant<storage::FetchOut, storage::FetchIn>;
+
+struct DeliveryNotice {
+    PeerId peer;
+    delivery::Notice notice;
+};
+
 // Filled by the inputs, read in place and cleared by the driver before its next input.
 struct Outputs {
     std::vector<OpenLink> open_links;
@@ -154,6 +165,8 @@ struct Outputs {
     delivery::Batch messages;
     std::vector<Released> released;
     std::vector<delivery::Outcome> outcomes;
+    std::vector<Fetch> fetches;
+    std::vector<DeliveryNotice> notices;
     std::vector<protocol::Complete> completions;
     std::vector<StreamOutput> streams;
     std::vector<PeerEvent> events;

@@ -86,7 +86,7 @@ void Node::Impl::admit(node::SendEntry& entry, ByteView bytes, Instant now) {
         if (lanes.size() <= lane->lane) lanes.resize(lane->lane + 1);
         lanes[lane->lane] = &channel;
     }
-    engine_->send(*lane, bytes, entry.owned.empty() ? nullptr : &entry.owned, entry.token, now);
+    engine_->send(*lane, {.bytes = bytes, .owned = entry.owned.empty() ? nullptr : &entry.owned, .token = entry.token}, now);
 }
 
 // ---- outputs out

@@ -244,6 +244,22 @@ void append_ack(Bytes& out, std::uint32_t lane, std::uint64_t done, std::uint64_
     append_numbers(out, FrameType::ack, lane, done, &processed);
 }
 
+void append_mark(Bytes& out, std::uint32_t lane, std::uint64_t next, std::uint64_t settled) {
+    append_numbers(out, FrameType::mark, lane, next, &settled);
+}
+
+void append_busy(Bytes& out, std::uint32_t lane, std::uint64_t reason, std::uint64_t retry_ms) {
+    append_numbers(out, FrameType::busy, lane, reason, &retry_ms);
+}
+
+void append_skip(Bytes& out, std::uint32_t lane, std::uint64_t from, std::uint64_t count, const std::uint64_t* mid) {
+    Bytes body;
+    append_varint(body, from);
+    append_varint(body, count);
+    if (mid != nullptr) append_u64(body, *mid);
+    append_frame(out, FrameType::skip, lane, body);
+}
+
 void append_limit(Bytes& out, std::uint32_t lane, std::uint64_t bytes) { append_numbers(out, FrameType::limit, lane, bytes, nullptr); }
 
 void append_close(Bytes& out, std::uint64_t code, std::string_view text) {
@@ -275,6 +291,15 @@ Result<std::uint64_t> decode_one(ByteView body) {
     Reader in(body);
     std::uint64_t out = 0;
     if (!varint(in, out) || !in.empty()) return malformed("a frame of one number is malformed");
+    return out;
+}
+
+Result<Skip> decode_skip(ByteView body) {
+    Reader in(body);
+    Skip out;
+    if (!varint(in, out.from) || !varint(in, out.count)) return malformed("SKIP ends too early");
+    if (!in.empty() && (!in.u64(out.mid) || !in.empty())) return malformed("SKIP has bytes behind its end");
+    if (out.from == 0 || out.count == 0 || out.count > ~out.from) return malformed("SKIP: impossible numbers");
     return out;
 }
 

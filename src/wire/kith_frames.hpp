@@ -131,18 +131,28 @@ struct Resume {
 void append_resume(Bytes& out, const Resume& resume);
 Result<Resume> decode_resume(ByteView body);
 
-// ---- ACK {done, processed}, LIMIT {bytes}, SKIP {from, count}, MARK {next, settled}, CLOSE {code, text}
+// ---- ACK {done, processed}, LIMIT {bytes}, SKIP {from, count, [mid]}, MARK {next, settled}, BUSY {reason, ms}, CLOSE {code, text}
 void append_ack(Bytes& out, std::uint32_t lane, std::uint64_t done, std::uint64_t processed);
 void append_limit(Bytes& out, std::uint32_t lane, std::uint64_t bytes);
 void append_close(Bytes& out, std::uint64_t code, std::string_view text);
+void append_mark(Bytes& out, std::uint32_t lane, std::uint64_t next, std::uint64_t settled);
+void append_busy(Bytes& out, std::uint32_t lane, std::uint64_t reason, std::uint64_t retry_ms);
+void append_skip(Bytes& out, std::uint32_t lane, std::uint64_t from, std::uint64_t count, const std::uint64_t* mid);
 void append_datagram(Bytes& out, std::string_view channel, ByteView bytes);
 
 struct Numbers {
     std::uint64_t first = 0;
     std::uint64_t second = 0;
 };
-Result<Numbers> decode_two(ByteView body);        // ACK, SKIP, MARK
+Result<Numbers> decode_two(ByteView body);        // ACK, MARK, BUSY
 Result<std::uint64_t> decode_one(ByteView body);  // LIMIT
+
+struct Skip {
+    std::uint64_t from = 0;
+    std::uint64_t count = 0;
+    std::uint64_t mid = 0;  // of the last, on durable lanes
+};
+Result<Skip> decode_skip(ByteView body);
 
 struct CloseFrame {
     std::uint64_t code = 0;

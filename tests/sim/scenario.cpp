@@ -220,7 +220,7 @@ private:
                 const auto lane = e.lane(world_.node(to).id, channel, Strength::reliable, priority, world_.now());
                 if (!lane) return checker_.violation("a lane was refused: " + lane.error().message());
                 const bool owned = size >= delivery::owned_from;
-                e.send(*lane, bytes, owned ? &bytes : nullptr, token, world_.now());
+                e.send(*lane, {.bytes = bytes, .owned = owned ? &bytes : nullptr, .token = token}, world_.now());
                 if (random_.one_in(10)) e.send_unreliable(world_.node(to).id, "lossy", bytes, world_.now());
             }
             e.flush_sends(world_.now());

@@ -73,7 +73,10 @@ TEST_F(Pair, AThousandMessagesEachWay) {
         world.post(i, [&, i](engine::Engine& e) {
             const auto lane = e.lane(world.node(1 - i).id, "chat", Strength::reliable, Priority::normal, world.now());
             ASSERT_TRUE(lane);
-            for (int n = 0; n < count; ++n) e.send(*lane, as_bytes(text(i, n)), nullptr, 0, world.now());
+            for (int n = 0; n < count; ++n) {
+                const auto message = text(i, n);
+                e.send(*lane, {.bytes = as_bytes(message)}, world.now());
+            }
             e.flush_sends(world.now());
         });
     }

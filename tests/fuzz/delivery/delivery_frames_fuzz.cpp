@@ -20,7 +20,9 @@ constexpr std::size_t message_limit = 16 * 1024;
 
 // Memory stays within what was granted, whatever comes.
 void receiver(ByteView in) {
-    Receiver target({.max_message = message_limit, .lane_window = lane_window, .peer_window = 2 * lane_window, .max_rows = 4}, PeerId{});
+    Journal journal;
+    Receiver target({.max_message = message_limit, .lane_window = lane_window, .peer_window = 2 * lane_window, .max_rows = 4}, journal,
+                    PeerId{});
     Packer packer;
     Batch batch;
     std::uint32_t number = 0;
@@ -54,7 +56,8 @@ void receiver(ByteView in) {
 }
 
 void sender(ByteView in) {
-    Sender target({});
+    Journal journal;
+    Sender target({}, journal);
     Instant now{std::chrono::seconds{1}, {}};
     const auto a = *target.lane("a", Strength::reliable, Priority::normal, 1);
     const auto b = *target.lane("b", Strength::reliable, Priority::high, 2);
@@ -67,7 +70,8 @@ void sender(ByteView in) {
         auto piece = in.subspan(1, std::min<std::size_t>(in.size() - 1, 1U + command % 32U));
         in = in.subspan(1 + piece.size());
         if ((command & 0x40) != 0) {
-            target.enqueue((command & 1) != 0 ? a : b, Bytes(command * 20U, command), nullptr, accepted + 1, now);
+            const Bytes message(command * 20U, command);
+            target.enqueue((command & 1) != 0 ? a : b, {.bytes = message, .token = accepted + 1}, now);
             ++accepted;
         }
         if ((command & 0x80) != 0) (void)target.fill(MutableBytes{out}.first(200U + command * 10U), now);
@@ -84,7 +88,7 @@ void sender(ByteView in) {
     }
     target.detach();
     target.abandon(now);
-    require(target.queued() == 0 && !target.has_unsent());
+    require(target.queued() == 0 && !target.has_work());
 }
 
 }  // namespace

@@ -84,7 +84,7 @@ private:
         const auto number = next_[which]++;
         bytes[0] = static_cast<std::uint8_t>(number);
         bytes[1] = static_cast<std::uint8_t>(number >> 8);
-        sender_.enqueue(lane, bytes, nullptr, 0, now_);
+        sender_.enqueue(lane, {.bytes = bytes}, now_);
         ++accepted_;
     }
     void attach() {
@@ -136,8 +136,10 @@ private:
         std::uint64_t seq;
     };
     ByteView in_;
-    Sender sender_{SenderConfig{}};
-    Receiver receiver_{ReceiverConfig{.max_message = 100'000, .lane_window = 150'000, .peer_window = 300'000, .instance = 9}, PeerId{}};
+    Journal journal_;
+    Sender sender_{SenderConfig{}, journal_};
+    Receiver receiver_{ReceiverConfig{.max_message = 100'000, .lane_window = 150'000, .peer_window = 300'000, .instance = 9}, journal_,
+                       PeerId{}};
     Packer packer_;
     Batch batch_;
     std::deque<Waiting> waiting_;

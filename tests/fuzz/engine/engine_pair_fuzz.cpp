@@ -65,7 +65,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
                     auto message = checker.make(who, 1 - who, "c", priority, much, 0);
                     const auto lane = e.lane(world.node(1 - who).id, "c", Strength::reliable, priority, world.now());
                     require(lane.has_value());
-                    e.send(*lane, message, nullptr, 0, world.now());
+                    e.send(*lane, {.bytes = message}, world.now());
                     e.flush_sends(world.now());
                 });
                 break;

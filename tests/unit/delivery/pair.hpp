@@ -27,7 +27,7 @@ inline Instant at(Duration d) { return Instant{d, d}; }
 
 // The receiving side with its application, which consumes when told.
 struct Sink {
-    explicit Sink(ReceiverConfig config = {}) : receiver(config, PeerId{}) {}
+    explicit Sink(ReceiverConfig config = {}) : receiver(config, journal, PeerId{}) {}
 
     Status feed(StreamRef stream, ByteView bytes, Instant now) {
         const auto ok = receiver.received(stream, bytes, now, packer, batch);
@@ -39,12 +39,31 @@ struct Sink {
         packer.end_batch();
         return ok;
     }
+    // The frames that it answers with.
+    struct Answer {
+        std::uint8_t type = 0;
+        std::uint32_t lane = 0;
+        Bytes body;
+    };
+    std::vector<Answer> answer(Instant now) {
+        Bytes out(64 * 1024);
+        const auto filled = receiver.fill(out, now);
+        ByteView in = ByteView{out}.first(filled.bytes);
+        std::vector<Answer> answers;
+        wire::FrameReader reader;
+        wire::Frame frame;
+        while (reader.next(in, frame) == wire::FrameReader::State::frame) {
+            answers.push_back({frame.type, frame.lane, Bytes(frame.body.begin(), frame.body.end())});
+        }
+        return answers;
+    }
     void consume_all(Instant now) {
         for (const auto& m : got) {
             if (m.seq != 0) receiver.consumed(m.row, m.generation, m.seq, now);
         }
     }
 
+    Journal journal;
     Packer packer;
     Batch batch;
     Receiver receiver;
@@ -54,12 +73,14 @@ struct Sink {
 
 struct Pair {
     explicit Pair(SenderConfig sc = {}, ReceiverConfig rc = {})
-        : sender(sc), sink((rc.instance = rc.instance == 0 ? 77 : rc.instance, rc)) {}
+        : sender(sc, journal), sink((rc.instance = rc.instance == 0 ? 77 : rc.instance, rc)) {}
 
     LaneIndex lane(std::string_view channel = "chat", Priority priority = Priority::normal) {
         return *sender.lane(channel, Strength::reliable, priority, 1000 + static_cast<std::uint64_t>(priority));
     }
-    void send(LaneIndex l, std::string_view text, std::uint64_t token = 0) { sender.enqueue(l, as_bytes(text), nullptr, token, now); }
+    void send(LaneIndex l, std::string_view text, std::uint64_t token = 0) {
+        sender.enqueue(l, {.bytes = as_bytes(text), .token = token}, now);
+    }
     void attach() {
         stream = StreamRef{LinkId{1}, StreamId{++streams}};
         sender.attach();
@@ -116,6 +137,7 @@ struct Pair {
         return sum;
     }
 
+    Journal journal;
     Sender sender;
     Sink sink;
     StreamRef stream{};

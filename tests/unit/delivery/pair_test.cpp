@@ -40,7 +40,7 @@ TEST_P(Splits, AllArriveInOrder) {
     EXPECT_EQ(p.released(), sent.size());
     EXPECT_EQ(p.sender.outcomes().size(), sent.size());
     EXPECT_EQ(p.sink.receiver.resyncs(), 0U);
-    EXPECT_FALSE(p.sender.has_unacknowledged());
+    EXPECT_FALSE(p.sender.has_work());
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, Splits,
@@ -54,7 +54,7 @@ TEST(DeliveryPair, AMessageOfAMebibyteInFragments) {
     std::string large(1 << 20, 'x');
     for (std::size_t i = 0; i < large.size(); i += 97) large[i] = static_cast<char>(i);
     Bytes owned(large.begin(), large.end());
-    p.sender.enqueue(l, {}, &owned, 1, p.now);
+    p.sender.enqueue(l, {.owned = &owned, .token = 1}, p.now);
     p.send(l, "after");
     p.attach();
     p.run();
@@ -130,7 +130,7 @@ TEST(DeliveryPair, AnswersThatAreLostAreSaidAgain) {
     ASSERT_TRUE(p.sink.feed(p.stream, bytes, p.now));
     p.sink.consume_all(p.now);
     p.cut();  // with the ACK
-    EXPECT_TRUE(p.sender.has_unacknowledged());
+    EXPECT_TRUE(p.sender.has_work());
     p.attach();
     p.run();
     EXPECT_EQ(p.sink.got.size(), 1U);

@@ -10,8 +10,6 @@ constexpr StreamRef first{LinkId{1}, StreamId{1}};
 constexpr StreamRef second{LinkId{2}, StreamId{1}};
 
 TEST(Receiver, HostileFramesAreErrors) {
-    auto durable = described(0, "a");
-    durable.strength = 2;
     Bytes add;
     wire::append_add(add, described(0, "b"));
     Bytes add_same;
@@ -22,7 +20,6 @@ TEST(Receiver, HostileFramesAreErrors) {
         {"HELLO twice", open + open},
         {"a lane announced twice", open + add},
         {"two lanes of one channel", open + add_same},
-        {"a durable lane", hello({durable})},
         {"DATA of an unknown lane", open + data(3, 1, "x")},
         {"a number too high", open + data(0, 2, "x")},
         {"the same number twice", open + data(0, 1, "x") + data(0, 1, "x")},
@@ -123,10 +120,91 @@ TEST(Receiver, AGapIsCountedAsResync) {
 TEST(Receiver, RowsAreLimited) {
     Sink sink(ReceiverConfig{.max_rows = 2});
     ASSERT_TRUE(sink.receiver.opened(first, "LAN"));
-    const auto ok = sink.feed(first, hello({described(0, "a"), described(1, "b"), described(2, "c")}), at(1s));
-    ASSERT_FALSE(ok);
-    EXPECT_EQ(ok.error().code, Errc::limit_exceeded);
+    ASSERT_TRUE(sink.feed(first, hello({described(0, "a"), described(1, "b"), described(2, "c")}), at(1s)));
     EXPECT_EQ(sink.receiver.rows(), 2U);
+    EXPECT_EQ(sink.answer(at(1s)).at(0).type, static_cast<std::uint8_t>(wire::FrameType::close));
+    ASSERT_TRUE(sink.feed(first, data(0, 1, "not looked at"), at(1s)));
+    EXPECT_TRUE(sink.got.empty());
+}
+
+TEST(Receiver, WithoutADiskDurableLanesAreRefused) {
+    auto durable = described(0, "a");
+    durable.strength = 2;
+    Sink sink;
+    ASSERT_TRUE(sink.receiver.opened(first, "LAN"));
+    ASSERT_TRUE(sink.feed(first, hello({durable}), at(1s)));
+    const auto answer = sink.answer(at(1s));
+    ASSERT_EQ(answer.size(), 1U);
+    EXPECT_EQ(answer[0].type, static_cast<std::uint8_t>(wire::FrameType::close));
+    EXPECT_EQ(wire::decode_close(answer[0].body)->text, "this node takes no durable messages");
+}
+
+// A row makes room for another when its sender will never come back to it: settled ones first.
+TEST(Receiver, ASettledRowMakesRoomForAnother) {
+    Sink sink(ReceiverConfig{.max_rows = 2, .instance = 5});
+    ASSERT_TRUE(sink.receiver.opened(first, "LAN"));
+    Bytes mark;
+    wire::append_mark(mark, 0, 2, 1);
+    ASSERT_TRUE(sink.feed(first, hello({described(0, "a"), described(1, "b")}) + data(0, 1, "x") + data(1, 1, "y"), at(1s)));
+    sink.consume_all(at(1s));
+    ASSERT_TRUE(sink.feed(first, mark, at(1s)));
+    sink.receiver.closed(first);
+    ASSERT_TRUE(sink.receiver.opened(second, "LAN"));
+    ASSERT_TRUE(sink.feed(second, hello({described(0, "c"), described(1, "b")}), at(1s)));
+    const auto answer = sink.answer(at(1s));
+    ASSERT_EQ(answer.size(), 1U);
+    const auto resume = wire::decode_resume(answer[0].body);
+    ASSERT_TRUE(resume);
+    EXPECT_EQ(resume->lanes[0].state, wire::ResumeState::none);
+    EXPECT_EQ(resume->lanes[1].have, 1U);  // b was not settled, and is remembered
+    EXPECT_EQ(resume->instance, 5U);
+    EXPECT_EQ(sink.receiver.forgotten(), 0U);
+    // Only unsettled ones are left: the memory is another one from here on, and says so.
+    sink.receiver.closed(second);
+    const StreamRef third{LinkId{3}, StreamId{1}};
+    ASSERT_TRUE(sink.receiver.opened(third, "LAN"));
+    ASSERT_TRUE(sink.feed(third, hello({described(0, "d"), described(1, "e")}), at(1s)));
+    const auto other = wire::decode_resume(sink.answer(at(1s)).at(0).body);
+    ASSERT_TRUE(other);
+    EXPECT_NE(other->instance, 5U);
+    EXPECT_EQ(sink.receiver.forgotten(), 1U);
+}
+
+TEST(Receiver, MarkIsCheckedAndAnsweredAtOnce) {
+    Sink sink;
+    ASSERT_TRUE(sink.receiver.opened(first, "LAN"));
+    ASSERT_TRUE(sink.feed(first, hello({described(0, "a")}) + data(0, 1, "x"), at(1s)));
+    (void)sink.answer(at(1s));
+    Bytes mark;
+    wire::append_mark(mark, 0, 2, 0);
+    ASSERT_TRUE(sink.feed(first, mark, at(1s)));
+    const auto answer = sink.answer(at(1s));
+    ASSERT_EQ(answer.size(), 1U);
+    EXPECT_EQ(answer[0].type, static_cast<std::uint8_t>(wire::FrameType::ack));
+    EXPECT_EQ(wire::decode_two(answer[0].body)->first, 0U);  // not consumed yet; it is alive
+    Bytes ahead;
+    wire::append_mark(ahead, 0, 3, 0);
+    EXPECT_FALSE(sink.feed(first, ahead, at(1s)));  // a message is missing
+    EXPECT_EQ(sink.receiver.resyncs(), 1U);
+}
+
+TEST(Receiver, SkippedNumbersAreDoneInOrder) {
+    Sink sink;
+    ASSERT_TRUE(sink.receiver.opened(first, "LAN"));
+    Bytes skip;
+    wire::append_skip(skip, 0, 2, 1'000'000'000'000ULL, nullptr);  // costs nothing to remember
+    ASSERT_TRUE(sink.feed(first, hello({described(0, "a")}) + data(0, 1, "x") + skip, at(1s)));
+    EXPECT_LT(sink.receiver.memory(), 2000U);
+    (void)sink.answer(at(2s));
+    sink.consume_all(at(2s));
+    const auto answer = sink.answer(at(3s));
+    ASSERT_FALSE(answer.empty());
+    EXPECT_EQ(wire::decode_two(answer[0].body)->first, 1'000'000'000'001ULL);
+    ASSERT_TRUE(sink.feed(first, data(0, 1'000'000'000'002ULL, "y"), at(3s)));
+    Bytes again;
+    wire::append_skip(again, 0, 5, 1, nullptr);
+    EXPECT_FALSE(sink.feed(first, again, at(3s)));
+    EXPECT_EQ(sink.receiver.resyncs(), 1U);
 }
 
 TEST(Receiver, StreamsThatSayNothingAreLimited) {

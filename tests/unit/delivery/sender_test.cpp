@@ -174,7 +174,8 @@ TEST(Sender, DatagramsAreDroppedWhenFull) {
     EXPECT_TRUE(p.sender.enqueue_datagram("state", as_bytes(std::string(400, 'x'))));
     EXPECT_TRUE(p.sender.enqueue_datagram("state", as_bytes(std::string(400, 'x'))));
     EXPECT_FALSE(p.sender.enqueue_datagram("state", as_bytes(std::string(400, 'x'))));
-    EXPECT_FALSE(Sender(SenderConfig{}).enqueue_datagram("state", as_bytes(std::string(70'000, 'x'))));
+    Journal journal;
+    EXPECT_FALSE(Sender(SenderConfig{}, journal).enqueue_datagram("state", as_bytes(std::string(70'000, 'x'))));
     p.attach();
     p.run();
     ASSERT_EQ(p.sink.got.size(), 2U);
@@ -196,12 +197,12 @@ TEST(Sender, AbandonedMessagesEndAsFailedOrUnknown) {
     EXPECT_EQ(p.sender.outcomes()[0].outcome, Receipt::Outcome::unknown);
     EXPECT_EQ(p.sender.outcomes()[1].outcome, Receipt::Outcome::failed);
     EXPECT_EQ(p.released(), 2U);
-    EXPECT_FALSE(p.sender.has_unacknowledged());
-    EXPECT_FALSE(p.sender.has_unsent());
+    EXPECT_FALSE(p.sender.has_work());
 }
 
 TEST(Sender, LanesAreLimitedAndFoundAgain) {
-    Sender sender(SenderConfig{.max_lanes = 2});
+    Journal journal;
+    Sender sender(SenderConfig{.max_lanes = 2}, journal);
     const auto a = sender.lane("a", Strength::reliable, Priority::normal, 1);
     const auto b = sender.lane("a", Strength::reliable, Priority::high, 2);
     ASSERT_TRUE(a && b);

@@ -50,7 +50,7 @@ struct Net : ::testing::Test {
         world.post(from, [this, to, text = std::move(text)](Engine& e) {
             const auto lane = e.lane(world.node(to).id, "chat", Strength::reliable, Priority::normal, world.now());
             ASSERT_TRUE(lane);
-            e.send(*lane, as_bytes(text), nullptr, 0, world.now());
+            e.send(*lane, {.bytes = as_bytes(text)}, world.now());
             e.flush_sends(world.now());
         });
     }

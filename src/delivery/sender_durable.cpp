@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sender's side of the disk: what is written, what was committed, what is read back, and what a receiver's answer means for a
+// lane that outlives this process.
+#include <algorithm>
+
+#include "delivery/sender.hpp"
+
+namespace kith::delivery {
+
+bool Sender::owns(storage::LaneKey key) const noexcept {
+    return std::any_of(lanes_.begin(), lanes_.end(), [&](const auto& lane) { return lane->durable() && lane->key == key; });
+}
+
+storage::Ticket Sender::append(Lane& lane, const Outgoing& message, std::uint64_t seq, Instant now) {
+    auto& request = journal_.open();
+    const auto bytes = request.add(message.owned != nullptr ? ByteView{*message.owned} : message.bytes);
+    const auto expires = message.ttl == Duration{} ? Duration{} : saturating_add(now.wall, message.ttl);
+    return journal_.add(storage::Append{lane.key, seq, message.mid, message.tag, message.ttl, expires, bytes});
+}
+
+// At the first message: a lane that nobody used leaves no row. After forget() the same, with another epoch.
+void Sender::open_row(Lane& lane, std::uint64_t epoch) {
+    lane.key = journal_.next_out();
+    lane.epoch = epoch;
+    lane.first = lane.next = lane.cursor = 1;
+    lane.highest = lane.repeat_to = lane.settled = lane.settled_mid = lane.resolved = 0;
+    lane.attached_ever = false;
+    auto& request = journal_.open();
+    const auto peer = request.add(ByteView{peer_});
+    const auto name = request.add(lane.channel);
+    lane.hold = journal_.add(storage::OpenOut{lane.key, peer, name, static_cast<std::uint8_t>(lane.priority), epoch});
+    if (state_ == State::detached) return;
+    if (lane.announced) {
+        reattach_ = true;  // it was announced with the former epoch
+    } else {
+        announce(lane);
+    }
+}
+
+void Sender::set_row(Lane& lane) { lane.hold = journal_.add(storage::SetOut{lane.key, lane.epoch, lane.repeat_to, lane.attached_ever}); }
+
+// A lane of an earlier process. Everything in it may have been on the wire.
+void Sender::restore(const storage::OutLane& row) {
+    auto lane = std::make_unique<Lane>(static_cast<LaneIndex>(lanes_.size()));
+    lane->channel = row.channel;
+    lane->strength = Strength::durable;
+    lane->priority = static_cast<Priority>(row.priority);
+    lane->epoch = row.epoch;
+    lane->key = row.key;
+    lane->first = row.first;
+    lane->next = row.next;
+    lane->cursor = row.first;
+    lane->highest = row.next - 1;
+    lane->repeat_to = row.repeat_to;
+    lane->settled = row.first - 1;
+    lane->settled_mid = row.settled_mid;
+    lane->attached_ever = row.attached;
+    lane->live = row.messages;
+    lane->live_bytes = row.bytes;
+    queued_ += row.messages;
+    lanes_.push_back(std::move(lane));
+    load_more(*lanes_.back());
+}
+
+// Keeps the memory of a lane filled from the disk: asked for when half of it is free.
+void Sender::load_more(Lane& lane) {
+    if (!lane.durable() || lane.fetching || lane.key == 0 || lane.loaded() + 1 >= lane.next) return;
+    if (lane.entries.size() > config_.memory_messages / 2 || lane.held_bytes > config_.memory_bytes / 2) return;
+    lane.fetching = true;
+    fetches_.push_back({lane.key, lane.loaded() + 1, static_cast<std::uint32_t>(config_.memory_messages), config_.memory_bytes});
+}
+
+void Sender::load(Lane& lane, const storage::OutMessage& message, Instant now) {
+    Entry entry;
+    entry.seq = message.seq;
+    entry.run = message.run;
+    auto& extra = entry.more();
+    extra.mid = message.mid;
+    entry.since = now.steady;
+    if (message.run == 0) {
+        entry.size = static_cast<std::uint32_t>(message.bytes.size());
+        if (message.expires != Duration{}) {  // the smaller of what was left when it was last noted and what the wall clock says
+            const auto left = std::clamp(message.expires - now.wall, Duration{}, message.ttl);
+            extra.expires = saturating_add(now.steady, std::max(left, Duration{1}));
+        }
+        if (const auto parked = lane.parked.find(message.seq); parked != lane.parked.end()) {
+            const auto& kept = parked->second;
+            entry.since = kept.since;
+            extra.token = kept.token;
+            extra.key = kept.key;
+            extra.ticket = kept.ticket;
+            extra.expires = kept.expires;
+            extra.cancel = kept.cancel;
+            extra.processed = kept.processed;
+        }
+        if (extra.expires != Duration{}) push_due(extra.expires, lane.index, message.seq);
+        if (entry.size >= owned_from) {
+            extra.owned = message.bytes;
+        } else {
+            entry.position = lane.bytes.append(message.bytes);
+            entry.in_ring = true;
+        }
+        lane.held_bytes += entry.size;
+    } else {
+        ++lane.tombs;
+    }
+    lane.parked.erase(message.seq);
+    if (!lane.entries.push(std::move(entry))) return;  // unbounded; the window bounds what is asked for
+}
+
+void Sender::fetched(storage::LaneKey key, const std::vector<storage::OutMessage>& messages, Instant now) {
+    const auto found = std::find_if(lanes_.begin(), lanes_.end(), [&](const auto& l) { return l->durable() && l->key == key; });
+    if (found == lanes_.end()) return;
+    auto& lane = **found;
+    lane.fetching = false;
+    if (lane.answered == Answered::checking && lane.resume && !lane.has(lane.resume->have)) {
+        if (!messages.empty()) {
+            const auto& message = messages.front();
+            const auto have = lane.resume->have;
+            const bool covers = message.seq - (message.run == 0 ? 0 : message.run - 1) <= have && have <= message.seq;
+            if (covers) judge(lane, message.seq == have ? message.mid : 0, now);
+        }
+        if (lane.answered == Answered::checking) return;  // the disk failed: the next attachment asks again
+        return load_more(lane);
+    }
+    for (const auto& message : messages) {
+        const auto begin = message.run == 0 ? message.seq : message.seq - message.run + 1;
+        if (begin != lane.loaded() + 1) break;
+        if (const auto found_here = lane.parked.find(message.seq); found_here != lane.parked.end()) {
+            auto& parked = found_here->second;
+            if (parked.mid != message.mid && !parked.doubt) break;  // read before it was replaced: read again
+            if (parked.doubt) say(parked.token, parked.mid == message.mid ? Receipt::Outcome::stored : Receipt::Outcome::failed, {}, 0);
+            if (parked.mid != message.mid) {
+                tokens_.erase(parked.token);
+                lane.parked.erase(found_here);
+            }
+        }
+        load(lane, message, now);
+    }
+    if (lane.resolved >= lane.first) resolve_to(lane, lane.resolved, now);
+    if (lane.answered == Answered::yes) decide(lane, now);
+    if (!messages.empty()) load_more(lane);
+}
+
+void Sender::committed(storage::Ticket ticket) {
+    committed_ = std::max(committed_, ticket);
+    for (; !pending_.empty() && pending_.front().ticket <= committed_; pending_.pop_front()) {
+        if (pending_.front().outcome.token != 0) outcomes_.push_back(pending_.front().outcome);
+    }
+    for (auto& lane : lanes_) {
+        if (lane->settle_ticket == 0 || lane->settle_ticket > committed_) continue;
+        lane->settle_ticket = 0;
+        lane->settled = lane->first - 1;
+    }
+}
+
+// ---- RESUME of a durable lane
+
+Status Sender::resume_durable(Lane& lane, const wire::ResumeLane& row, Instant now) {
+    const bool knows = row.state == wire::ResumeState::known || row.state == wire::ResumeState::gap;
+    if (!knows || row.have + 1 < lane.first) {
+        // The receiver does not stand where it had said. What was on the wire may have been handed over before it lost that.
+        const bool mark = lane.attached_ever && lane.highest > lane.repeat_to;
+        if (mark) lane.repeat_to = lane.highest;
+        if (lane.attached_ever && (row.state == wire::ResumeState::gap || knows)) {
+            notices_.push_back({Notice::Kind::receiver_restored, lane.channel});
+        } else if (lane.attached_ever && lane.highest != 0) {
+            notices_.push_back({Notice::Kind::receiver_lost, lane.channel});
+        }
+        if (mark || !lane.attached_ever) {
+            lane.attached_ever = true;
+            set_row(lane);
+        }
+        lane.cursor = lane.first;
+        lane.answered = Answered::yes;
+        decide(lane, now);
+        return {};
+    }
+    lane.resume = row;
+    lane.answered = Answered::checking;
+    if (row.have >= lane.next) {
+        restored_here(lane, now);
+    } else if (row.have + 1 == lane.first) {
+        judge(lane, lane.settled_mid, now);
+    } else if (lane.has(row.have)) {
+        const auto& entry = lane.at(row.have);
+        judge(lane, entry.seq == row.have ? entry.extra->mid : 0, now);
+    } else {
+        lane.fetching = true;
+        fetches_.push_back({lane.key, row.have, 1, 1});
+    }
+    return {};
+}
+
+// The receiver's last message of the lane has this name here. Another one there: our database is not the one that sent it.
+void Sender::judge(Lane& lane, std::uint64_t mid, Instant now) {
+    const auto row = *lane.resume;
+    if (row.mid != mid && row.have != 0) return restored_here(lane, now);
+    lane.resume.reset();
+    lane.answered = Answered::yes;
+    if (!lane.attached_ever) {
+        lane.attached_ever = true;
+        set_row(lane);
+    }
+    resolve_to(lane, row.have, now);
+    lane.cursor = std::max(lane.cursor, row.have + 1);
+    if (auto ok = continue_partial(lane, row); !ok) lane.written = 0;
+    decide(lane, now);
+}
+
+void Sender::restored_here(Lane& lane, Instant now) {
+    reattach_ = true;
+    if (restored_at_ && now - *restored_at_ < config_.restored_at_most_every && restored_at_ != now) return;  // the lane waits
+    restored_at_ = now;
+    notices_.push_back({Notice::Kind::sender_restored, lane.channel});
+    lane.epoch = random_ + lane.index;
+    lane.repeat_to = lane.next - 1;
+    lane.attached_ever = false;
+    lane.resolved = 0;
+    set_row(lane);
+}
+
+// ---- after a failure
+
+// Memory follows the disk: what was on its way there and did not arrive has failed, everything else is read again.
+void Sender::reopen(Lane& lane, const storage::OutLane* row, Instant now) {
+    const auto next = row == nullptr ? lane.first : std::max(row->next, lane.first);
+    lane.hold = 0;
+    for (std::size_t i = 0; i < lane.entries.size(); ++i) {
+        const auto& message = lane.entries[i];
+        if (message.run != 0 || !message.extra) continue;
+        const auto& extra = *message.extra;
+        lane.parked[message.seq] = {.token = extra.token,
+                                    .mid = extra.mid,
+                                    .key = extra.key,
+                                    .since = message.since,
+                                    .expires = extra.expires,
+                                    .size = message.size,
+                                    .cancel = extra.cancel,
+                                    .processed = extra.processed};
+    }
+    lane.entries.clear();
+    lane.bytes.release(lane.bytes.end());
+    lane.tombs = 0;
+    lane.held_bytes = 0;
+    for (auto it = lane.parked.lower_bound(next); it != lane.parked.end(); it = lane.parked.erase(it)) {
+        const auto& lost = it->second;
+        say(lost.token, Receipt::Outcome::failed, now.steady - lost.since, 0);
+        tokens_.erase(lost.token);
+        if (lost.key != 0) forget_key(lane, lost.key, it->first);
+        released_.push_back({lane.index, 1, lost.size});
+        leave(lane, lost.size);
+    }
+    for (auto& [seq, parked] : lane.parked) parked.ticket = 0;
+    lane.next = next;
+    lane.cursor = lane.first;
+    lane.highest = std::min(lane.highest, next - 1);
+    lane.fetching = false;
+    if (row == nullptr) {
+        lane.key = 0;
+        return;
+    }
+    if (row->first < lane.first) lane.settle_ticket = journal_.add(storage::Settle{lane.key, lane.first - 1, lane.settled_mid});
+    lane.settled = row->first - 1;
+    if (row->epoch != lane.epoch || row->repeat_to != lane.repeat_to || row->attached != lane.attached_ever) set_row(lane);
+    load_more(lane);
+}
+
+void Sender::reopened(const std::vector<storage::OutLane>& rows, Instant now) {
+    std::deque<Pending> pending;
+    std::swap(pending, pending_);
+    for (auto& lane : lanes_) {
+        if (!lane->durable() || lane->key == 0) continue;
+        const auto row = std::find_if(rows.begin(), rows.end(), [&](const auto& r) { return r.key == lane->key; });
+        reopen(*lane, row == rows.end() ? nullptr : &*row, now);
+    }
+    const auto parked_at = [this](const Place& place) -> Parked* {
+        auto& lane = *lanes_[place.lane];
+        const auto it = lane.parked.find(place.seq);
+        return it == lane.parked.end() ? nullptr : &it->second;
+    };
+    for (const auto& waiting : pending) {
+        if (waiting.outcome.outcome != Receipt::Outcome::replaced) continue;
+        if (auto* parked = parked_at(waiting.place)) parked->doubt = true;  // the disk has the one or the other
+    }
+    for (auto& waiting : pending) {
+        switch (waiting.outcome.outcome) {
+            case Receipt::Outcome::stored: {
+                const auto* parked = parked_at(waiting.place);
+                if (parked != nullptr && parked->token == waiting.outcome.token && !parked->doubt) outcomes_.push_back(waiting.outcome);
+                break;
+            }
+            case Receipt::Outcome::delivered:
+            case Receipt::Outcome::processed:
+                waiting.ticket = journal_.last_ticket();  // with the settling that was said again
+                pending_.push_back(waiting);
+                break;
+            default:  // its end is not on disk: what happens to it there is not known here
+                if (waiting.outcome.token != 0)
+                    outcomes_.push_back({waiting.outcome.token, Receipt::Outcome::unknown, waiting.outcome.after});
+        }
+    }
+}
+
+}  // namespace kith::delivery
