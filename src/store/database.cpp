@@ -12,6 +12,7 @@ namespace kith::store {
 namespace {
 
 constexpr int log_limit = 1000;                           // pages in the log before they go into the file: 4 MiB
+constexpr int short_log_limit = 64;                       // on a disk without room for more
 constexpr std::size_t lanes_kept = 64;                    // rows that stay in memory between transactions
 constexpr std::uint64_t always_checked = 16u << 20;       // a file of this size is read in milliseconds
 constexpr std::uint64_t checked_thoroughly = 100u << 20;  // above, the quick check has to do
@@ -60,11 +61,11 @@ Result<std::uint32_t> Slots::take() {
     return slot;
 }
 
-Database::Impl::~Impl() { disconnect(); }
+Database::Impl::~Impl() { disconnect(Log::stays); }
 
-void Database::Impl::disconnect() noexcept {
-    // A log that goes into the file here would be work of a process that is said to be dead, or of a disk that failed.
-    if (db.get() != nullptr) db.keep_log();
+void Database::Impl::disconnect(Log log) noexcept {
+    // At the end of a process that is said to be dead, or on a disk that failed, nothing more is written.
+    if (db.get() != nullptr && log == Log::stays) db.keep_log();
     begin_statement = {};
     commit_statement = {};
     tables = {};
@@ -183,7 +184,7 @@ Status Database::Impl::commit() {
     if (out.size() > lanes_kept) out.clear();
     if (in.size() > lanes_kept) in.clear();
     // The commit stands, whatever becomes of this.
-    if (log_pages >= log_limit) {
+    if (log_pages >= (files.short_of_space() ? short_log_limit : log_limit)) {
         if (auto ok = checkpoint(); !ok) (void)fail(ok.error());
     }
     files.take_ballast();
@@ -237,7 +238,7 @@ Result<Database> Database::open(const std::filesystem::path& file, const Options
     auto connected = impl->connect();
     if (!connected && connected.error() == Errc::damaged) {
         auto fresh = std::make_unique<Impl>();
-        impl->disconnect();
+        impl->disconnect(Impl::Log::stays);
         fresh->files = std::move(impl->files);
         auto note = repair(fresh->files, options.seed, connected.error());
         if (!note) {
@@ -286,9 +287,7 @@ Status Database::close() {
     impl_->state.clean = true;
     impl_->state_dirty = true;
     if (auto ok = impl_->commit(); !ok) return impl_->fail(ok.error());
-    // Best effort: a log that stays is read at the next open.
-    (void)impl_->db.run("PRAGMA wal_checkpoint(TRUNCATE)");
-    impl_->disconnect();
+    impl_->disconnect(Impl::Log::into_file);
     impl_->files = {};
     impl_->broken = Error{Errc::stopped, "the database is closed"};
     return {};

@@ -20,7 +20,7 @@
 namespace kith::store {
 
 struct Options {
-    std::string vfs;                             // SQLite's name of a VFS; empty: the system's. A VFS of your own: no lock, no folder
+    std::string vfs{};                           // SQLite's name of a VFS; empty: the system's. A VFS of your own: no lock, no folder
     std::size_t ballast = std::size_t{1} << 20;  // bytes kept in `<file>.ballast` and set free when the disk is full; 0: none
     std::uint64_t seed = 0;                      // random: the new epochs of a repair come from it
 };

@@ -30,16 +30,6 @@ std::string folder_of(const std::string& path) {
     return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-Status make_folder(const std::string& path) {
-    if (path.empty() || ::mkdir(path.c_str(), S_IRWXU) == 0 || errno == EEXIST) return {};
-    if (errno != ENOENT) return os_error(errno, "make the folder", path);
-    const auto parent = folder_of(path);
-    if (parent == path) return os_error(ENOENT, "make the folder", path);
-    if (auto ok = make_folder(parent); !ok) return ok;
-    if (::mkdir(path.c_str(), S_IRWXU) == 0 || errno == EEXIST) return {};
-    return os_error(errno, "make the folder", path);
-}
-
 Status sync_folder(const std::string& folder) {
     const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return os_error(errno, "open", folder);
@@ -48,6 +38,16 @@ Status sync_folder(const std::string& folder) {
     // Some file systems cannot: there it is as good as it gets.
     if (failed != 0 && failed != EINVAL) return os_error(failed, "fsync", folder);
     return {};
+}
+
+Status make_folder(const std::string& path) {
+    const auto parent = folder_of(path);
+    if (::mkdir(path.c_str(), S_IRWXU) == 0) return sync_folder(parent);
+    if (errno == EEXIST) return {};
+    if (errno != ENOENT || parent == path) return os_error(errno, "make the folder", path);
+    if (auto ok = make_folder(parent); !ok) return ok;
+    if (::mkdir(path.c_str(), S_IRWXU) == 0) return sync_folder(parent);
+    return errno == EEXIST ? Status{} : Status{os_error(errno, "make the folder", path)};
 }
 
 }  // namespace
@@ -107,12 +107,12 @@ void Files::close() noexcept {
 
 Status Files::create() const {
     if (!vfs_.empty()) return {};
-    const int fd = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
-    if (fd < 0) return os_error(errno, "create", path_);
+    const int fd = ::open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+    if (fd < 0) return errno == EEXIST ? Status{} : Status{os_error(errno, "create", path_)};
     const int failed = ::fchmod(fd, S_IRUSR | S_IWUSR) != 0 ? errno : 0;
     ::close(fd);
     if (failed != 0) return os_error(failed, "chmod", path_);
-    return {};
+    return sync_folder(folder_of(path_));
 }
 
 Result<bool> Files::exists(const std::string& path) const {

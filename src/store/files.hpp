@@ -33,7 +33,7 @@ public:
 
     void drop_ballast() noexcept;
     void take_ballast() noexcept;  // if it is missing and the disk has eight times as much left
-    bool has_ballast() const noexcept { return ballasted_; }
+    bool short_of_space() const noexcept { return ballast_ > 0 && !ballasted_; }
 
 private:
     void close() noexcept;

@@ -62,7 +62,8 @@ struct Database::Impl {
 
     // database.cpp
     Status connect();  // opens and checks `files.path()`
-    void disconnect() noexcept;
+    enum class Log : std::uint8_t { stays, into_file };
+    void disconnect(Log log) noexcept;
     Error fail(Error error);
     Status begin();
     Status flush();

@@ -71,8 +71,9 @@ int FaultyVfs::Disk::enter(Call call, int io_error) {
     return SQLITE_OK;
 }
 
-// A file that is synced for the first time is found after a power loss.
-void FaultyVfs::Disk::synced(const std::string& file) {
+// A file that is synced is found after a power loss, and with the folder every other one.
+void FaultyVfs::Disk::synced(const std::string& file, bool folder) {
+    if (folder) durable = now;
     if (const auto at = now.find(file); at != now.end()) durable[file] = at->second;
 }
 

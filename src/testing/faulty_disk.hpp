@@ -63,7 +63,7 @@ struct FaultyVfs::Disk {
 
     // SQLITE_OK, or the code the call must give; `io_error` is the one of this kind of call.
     int enter(Call call, int io_error);
-    void synced(const std::string& file);
+    void synced(const std::string& file, bool folder);
     void settle_names();
 };
 

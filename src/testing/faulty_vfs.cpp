@@ -20,6 +20,7 @@ struct Handle {
     Disk* disk;
     std::string* file;
     std::shared_ptr<FaultyFile>* content;
+    bool sync_folder;  // with the first sync, as SQLite's own VFS does for a new log or journal
 };
 
 Handle& of(sqlite3_file* file) { return *reinterpret_cast<Handle*>(file); }
@@ -68,7 +69,8 @@ int sync(sqlite3_file* file, int /*flags*/) {
         return code;
     }
     (*handle.content)->sync();
-    handle.disk->synced(*handle.file);
+    handle.disk->synced(*handle.file, handle.sync_folder);
+    handle.sync_folder = false;
     return SQLITE_OK;
 }
 
@@ -96,7 +98,8 @@ int open_file(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, int flags,
     if (const int code = disk.enter(Call::open, SQLITE_CANTOPEN); code != SQLITE_OK) return code == SQLITE_FULL ? code : SQLITE_CANTOPEN;
     const std::string path = name != nullptr ? name : "";
     auto at = disk.now.find(path);
-    if (at == disk.now.end()) {
+    const bool made = at == disk.now.end();
+    if (made) {
         if ((flags & SQLITE_OPEN_CREATE) == 0) return SQLITE_CANTOPEN;
         if (disk.full) return SQLITE_FULL;
         at = disk.now.emplace(path, std::make_shared<FaultyFile>()).first;
@@ -105,6 +108,7 @@ int open_file(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, int flags,
     handle.disk = &disk;
     handle.file = new std::string(path);
     handle.content = new std::shared_ptr<FaultyFile>(at->second);
+    handle.sync_folder = made && (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL)) != 0;
     handle.base.pMethods = &methods;
     if ((flags & SQLITE_OPEN_DELETEONCLOSE) != 0) disk.now.erase(at);
     if (given != nullptr) *given = flags;
