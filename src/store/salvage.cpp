@@ -90,7 +90,7 @@ private:
             auto row = out_lane_of(at);
             if (!row || row->first == 0 || row->first > row->next || row->next > max_number) return {};
             const auto old = row->epoch;
-            for (auto i = seed_ ^ row->key; row->epoch == old || row->epoch == 0; i = row->epoch) row->epoch = mix(i);
+            for (auto i = mix(seed_) + row->key; row->epoch == old || row->epoch == 0; ++i) row->epoch = mix(i);
             row->repeat_to = row->next - 1;
             if (fresh(*row, out_, out_keys_)) last_out_ = std::max<std::uint64_t>(last_out_, row->key);
             return {};
@@ -137,7 +137,7 @@ private:
                 OutMessageRow row;
                 row.id = row_id(slot, to - 1);
                 row.run = to - from;
-                row.mid = mix(seed_ ^ row.id);
+                row.mid = mix(mix(~seed_) + row.id);
                 if (auto ok = tables_.insert(lane.key, row); !ok) return ok;
                 done_.lost += row.run;
             }
