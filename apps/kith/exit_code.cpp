@@ -51,6 +51,7 @@ Exit exit_code(Errc code) noexcept {
         case Errc::malformed:
         case Errc::file_insecure:
         case Errc::wrong_passphrase:
+        case Errc::damaged:
             return Exit::integrity;
 
         case Errc::cancelled:
@@ -60,6 +61,9 @@ Exit exit_code(Errc code) noexcept {
         case Errc::already_started:
         case Errc::would_deadlock:
         case Errc::stopped:
+        case Errc::in_use:
+        case Errc::newer_version:
+        case Errc::disk_full:
         case Errc::io_error:
         case Errc::internal:
             return Exit::local;

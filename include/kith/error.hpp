@@ -59,6 +59,10 @@ enum class Errc : std::uint8_t {
     // This machine
     file_insecure,  // a key file that others may read or replace
     wrong_passphrase,
+    in_use,         // another process has this database open
+    newer_version,  // the database belongs to a later kith; nothing was changed
+    damaged,        // the database does not hold what was written to it
+    disk_full,
     io_error,  // see os_error
     internal,  // a defect of kith: please report
 };

@@ -75,6 +75,12 @@ constexpr std::array<Row, static_cast<std::size_t>(Errc::internal)> rows{
         "make it a regular file of yours with mode 0600"},
     Row{Errc::wrong_passphrase, Cause::caller, false, "wrong_passphrase", "the passphrase is wrong or the file is damaged",
         "try the passphrase again"},
+    Row{Errc::in_use, Cause::local, true, "in_use", "another process uses this database",
+        "stop the other process, or give this one a database of its own"},
+    Row{Errc::newer_version, Cause::caller, false, "newer_version", "the database was written by a newer version of kith",
+        "use that version; nothing was changed"},
+    Row{Errc::damaged, Cause::local, true, "damaged", "the database is damaged", "open it again: what is readable will be kept"},
+    Row{Errc::disk_full, Cause::local, true, "disk_full", "the disk is full", "free some space; what was stored is kept"},
     Row{Errc::io_error, Cause::local, true, "io_error", "the system refused", "see the system's reason"},
     Row{Errc::internal, Cause::local, false, "internal", "a defect in kith", "please report it with the steps"},
 };

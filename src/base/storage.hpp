@@ -196,7 +196,7 @@ struct Loaded {
     std::uint64_t last_inbox = 0;
     LaneKey last_out = 0;  // the highest keys ever used
     LaneKey last_in = 0;
-    std::string note;  // for people: the database was new, repaired, moved aside; empty: as it was left
+    std::string note;   // for people: the database was new, repaired, moved aside; empty: as it was left
     bool clean = true;  // the last process said goodbye
 };
 
