@@ -49,8 +49,10 @@ struct ReceiverConfig {
     std::size_t max_message = 1u << 20;
     std::size_t lane_window = 4u << 20;  // credit of a lane while the sum of all fits `peer_window`
     std::size_t peer_window = 16u << 20;
-    std::size_t max_rows = 64;    // lanes of one peer; more are refused with CLOSE
-    std::size_t max_streams = 4;  // streams that have not said HELLO
+    std::size_t max_rows = 64;      // lanes of one peer; more are refused with CLOSE
+    std::size_t max_streams = 4;    // streams that have not said HELLO
+    double hellos_per_second = 10;  // each makes rows, an answer and perhaps a fence; more are refused
+    double hello_burst = 20;
     Duration ack_delay = std::chrono::milliseconds{5};
     std::uint64_t instance = 0;  // random, for each new receiver: tells the peer when rows were lost
     std::uint32_t source = 0;    // the composer's number of this peer, copied into every message
@@ -140,6 +142,7 @@ public:
     void consumed(std::uint32_t row, std::uint32_t generation, std::uint64_t seq, Instant now);
 
     std::uint64_t resyncs() const noexcept { return resyncs_; }
+    std::uint64_t hellos_refused() const noexcept { return hellos_refused_; }
     std::size_t rows() const noexcept { return rows_.size(); }
     std::size_t memory() const noexcept;  // unconsumed messages and partial ones, bytes
     const ReceiverConfig& config() const noexcept { return config_; }
@@ -161,6 +164,7 @@ private:
 
     Status on_frame(Stream& stream, const wire::Frame& frame, Instant now, Packer& packer, Batch& batch);
     Status on_hello(Stream& stream, const wire::Hello& hello);
+    bool hello_allowed(Instant now) noexcept;
     Result<wire::ResumeLane> join(const Stream& stream, const wire::HelloLane& lane, bool added);
     Status on_data(const Lane& lane, const wire::Data& data, Instant now, Packer& packer, Batch& batch);
     void answer_due(Row& row, Instant at);
@@ -179,6 +183,9 @@ private:
     std::optional<Instant> ack_at_;
     bool ack_now_ = false;
     std::uint64_t resyncs_ = 0;
+    std::uint64_t hellos_refused_ = 0;
+    double hellos_ = 0;  // not yet paid off by time
+    Instant hello_at_{};
     std::size_t granted_ = 0;  // sum of the windows of all rows
 };
 
