@@ -84,8 +84,8 @@ void Engine::flush_sends(Instant now) {
             }
         } else if (!peer.links.empty()) {
             attach(peer, now);
-        } else if (peer.dial == 0 && !timers_.armed({TimerKind::redial, slot, 0})) {
-            redial(peer, now);
+        } else if (!timers_.armed({TimerKind::redial, slot, 0})) {
+            redial(peer, now);  // also raises a dial that waits for a slot
         }
     }
     dirty_peers_.clear();
@@ -210,8 +210,8 @@ void Engine::message_bytes(Link& link, StreamId id, ByteView bytes, Instant now)
 }
 
 void Engine::drain_sender(PeerState& peer) {
-    if (!peer.sender->released().empty()) {
-        if (auto* known = book_.find(peer.id); known != nullptr && !peer.links.empty()) known->backoff.reset();
+    if (std::exchange(peer.acknowledged, peer.sender->acknowledged()) != peer.sender->acknowledged()) {
+        if (auto* known = book_.find(peer.id)) known->backoff.reset();
     }
     for (const auto& released : peer.sender->released()) {
         stats_.messages_delivered += released.messages;

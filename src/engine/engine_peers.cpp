@@ -121,7 +121,10 @@ bool Engine::is_idle(const PeerState& peer) const {
 void Engine::forget(PeerState& peer) {
     if (peer.rested != 0) --resting_count_;
     if (peer.sender) stats_.messages_sent += peer.sender->sent();
-    if (peer.receiver) stats_.resyncs += peer.receiver->resyncs();
+    if (peer.receiver) {
+        stats_.resyncs += peer.receiver->resyncs();
+        stats_.hellos_refused += peer.receiver->hellos_refused();
+    }
     std::erase(ack_peers_, peer.slot);
     peers_.erase(peer.slot);
 }
@@ -177,7 +180,7 @@ PeerInfo Engine::describe(const PeerId& id, const peer::Known* known, const Peer
     }
     if (state == nullptr) return out;
     out.links = state->links.size();
-    if (state->dial != 0) out.state = kith::PeerState::connecting;
+    if (const auto dial = dials_.find(state->dial); dial != dials_.end() && dial->second.started) out.state = kith::PeerState::connecting;
     if (!state->links.empty()) {
         out.state = state->identified ? kith::PeerState::identified : kith::PeerState::connected;
         if (auto* link = const_cast<LinkTable&>(links_).live(state->links.back())) {  // find only
@@ -209,8 +212,12 @@ Stats Engine::stats() const {
     auto& table = const_cast<PeerTable&>(peers_);  // iteration only
     table.for_each([&](const PeerState& peer) {
         if (peer.sender) out.messages_sent += peer.sender->sent();
-        if (peer.receiver) out.resyncs += peer.receiver->resyncs();
+        if (!peer.receiver) return;
+        out.resyncs += peer.receiver->resyncs();
+        out.hellos_refused += peer.receiver->hellos_refused();
     });
+    out.slots_given_up = slots_.given_up();
+    out.dials_deferred += slots_.deferred();
     return out;
 }
 
@@ -225,7 +232,9 @@ Load Engine::load() const {
     out.timers = timers_.size();
     out.peers = peers_.size();
     out.peer_slots = peers_.slots();
-    out.dials = dials_.size();
+    out.dials_waiting =
+        static_cast<std::size_t>(std::count_if(dials_.begin(), dials_.end(), [](const auto& dial) { return !dial.second.started; }));
+    out.dials = dials_.size() - out.dials_waiting;
     out.queries = queries_.size();
     out.known = book_.size();
     const_cast<PeerTable&>(peers_).for_each([&](const PeerState& peer) {

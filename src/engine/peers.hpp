@@ -21,7 +21,8 @@ struct PeerState {
     std::uint32_t slot = 0;
     std::uint32_t source = 0;   // slot and its use: what messages and consumed() carry
     std::vector<LinkId> links;  // open ones, oldest first
-    std::uint64_t dial = 0;     // being dialled
+    std::uint64_t dial = 0;     // being dialled, or waiting for a slot
+    bool paced = false;         // its redial has its turn in the pace of dials
     bool identified = false;
     bool unsupported = false;  // refused /kith/msg
 
@@ -29,6 +30,7 @@ struct PeerState {
     StreamRef out{};  // our message stream
     Instant attached_at{};
     std::uint32_t attach_failures = 0;
+    std::uint64_t acknowledged = 0;  // messages, when the back-off was reset last
 
     std::unique_ptr<delivery::Receiver> receiver;
     bool ack_listed = false;

@@ -23,6 +23,7 @@ enum class TimerKind : std::uint8_t {
     redial,         // owner: peer slot
     attach,         // owner: peer slot
     push,           // identify to all links
+    slots,          // outgoing slots: somebody waits for one
     handler,        // owner: handler, part: its key
 };
 

@@ -101,9 +101,23 @@ TEST_F(SlotsTest, WhoIsDoneGivesWaySoon) {
     grant(1s);
     slots.want(3, Need::use);
     uses[1].used = at(1500ms);
-    uses[1].served = true;
+    uses[1].state = Slots::State::done;
     EXPECT_TRUE(review(1700ms).leave.empty());
     EXPECT_EQ(review(1750ms).leave, (Keys{1}));
+}
+
+TEST_F(SlotsTest, WhatIsOnItsWayGetsMoreTime) {
+    slots.want(1, Need::use);
+    slots.want(2, Need::use);
+    grant(0s);
+    slots.want(3, Need::use);
+    slots.want(4, Need::use);
+    uses[1].state = uses[2].state = Slots::State::sending;
+    uses[1].whole = uses[2].whole = false;
+    uses[2].used = at(9s);
+    EXPECT_TRUE(review(9990ms).leave.empty());
+    EXPECT_EQ(review(10s).leave, (Keys{1}));
+    EXPECT_EQ(review(19s).leave, (Keys{2}));
 }
 
 TEST_F(SlotsTest, TheBusyGiveWayAfterTheirSlice) {
