@@ -226,6 +226,7 @@ Load Engine::load() const {
     auto& links = const_cast<LinkTable&>(links_);  // iteration only
     out.links = links_.size();
     for (const auto& [id, link] : links) {
+        if (link->direction == Direction::outbound && !link->carrier) ++out.dialled;
         out.streams += link->streams.size();
         if (link->connection) out.connection_streams += link->connection->streams();
     }

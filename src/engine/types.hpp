@@ -56,6 +56,7 @@ struct Config {
 // What an engine holds, for tests and diagnosis: everything that could leak.
 struct Load {
     std::size_t links = 0;
+    std::size_t dialled = 0;  // of these
     std::size_t streams = 0;
     std::size_t connection_streams = 0;  // the same as the connections count them: with those being negotiated
     std::size_t timers = 0;

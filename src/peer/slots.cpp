@@ -54,7 +54,8 @@ Slots::Review Slots::review(Instant now, Function<Use(Key)> look) {
         if (use.fixed) continue;
         const auto quiet = now - use.used;
         const auto held = now - holder.since;
-        if (quiet >= (use.served ? config_.served_quiet : config_.quiet)) {
+        const auto patience = use.state == State::done ? config_.done : use.state == State::idle ? config_.idle : config_.sending;
+        if (quiet >= patience) {
             candidates.push_back({&holder, false, quiet});
         } else if (held >= (use.whole ? config_.slice : config_.long_slice)) {
             candidates.push_back({&holder, true, held});

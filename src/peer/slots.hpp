@@ -22,9 +22,12 @@
 namespace kith::peer {
 
 struct SlotsConfig {
-    std::size_t limit = 0;                                   // 0: none
-    Duration quiet = std::chrono::seconds{2};                // idle, or waiting for credit: gives way when others wait
-    Duration served_quiet = std::chrono::milliseconds{250};  // likewise, when all that it carried was acknowledged
+    std::size_t limit = 0;  // 0: none
+    // How long a holder may be quiet when others wait: with all that it carried acknowledged; idle, or waiting for credit;
+    // waiting for acknowledgements, as what was given to a slow socket is still on its way.
+    Duration done = std::chrono::milliseconds{250};
+    Duration idle = std::chrono::seconds{2};
+    Duration sending = std::chrono::seconds{10};
     Duration slice = std::chrono::seconds{10};               // busy: gives way after this
     Duration long_slice = std::chrono::seconds{60};          // likewise, when not one message got through in a slice
     Duration review_every = std::chrono::milliseconds{250};  // while others wait
@@ -38,12 +41,13 @@ class Slots {
 public:
     using Key = std::uint64_t;
     enum class Need : std::uint8_t { keep, use };
+    enum class State : std::uint8_t { done, idle, sending };
     // What the owner knows of a holder.
     struct Use {
-        Instant used{};       // when message bytes moved last; before that, when the link came up
-        bool fixed = false;   // cannot be given up now
-        bool served = false;  // it carried messages and has nothing left to carry
-        bool whole = true;    // to end it now does not throw away the only message it was busy with
+        Instant used{};      // when message bytes moved last; before that, when the link came up
+        bool fixed = false;  // cannot be given up now
+        State state = State::idle;
+        bool whole = true;  // to end it now does not throw away the only message it was busy with
     };
 
     explicit Slots(const SlotsConfig& config) : config_(config) {}
