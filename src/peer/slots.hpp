@@ -25,12 +25,12 @@ struct SlotsConfig {
     std::size_t limit = 0;  // 0: none
     // How long a holder may be quiet when others wait: with all that it carried acknowledged; idle, or waiting for credit;
     // waiting for acknowledgements, as what was given to a slow socket is still on its way.
-    Duration done = std::chrono::milliseconds{250};
+    Duration done = std::chrono::milliseconds{100};
     Duration idle = std::chrono::seconds{2};
     Duration sending = std::chrono::seconds{10};
-    Duration slice = std::chrono::seconds{10};               // busy: gives way after this
-    Duration long_slice = std::chrono::seconds{60};          // likewise, when not one message got through in a slice
-    Duration review_every = std::chrono::milliseconds{250};  // while others wait
+    Duration slice = std::chrono::seconds{10};              // busy: gives way after this
+    Duration long_slice = std::chrono::seconds{60};         // likewise, when not one message got through in a slice
+    Duration review_every = std::chrono::milliseconds{50};  // while others wait
 };
 
 // A slot is given to those that have something to do before those that only want to be connected; in each of the two the first

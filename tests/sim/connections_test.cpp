@@ -76,8 +76,8 @@ TEST_F(Connections, FourSlotsServeSixtyFourPeers) {
             return std::all_of(sent.begin(), sent.end(), [&](const auto& item) { return got[item.first].size() == item.second.size(); });
         };
         ASSERT_TRUE(world.run_until(all_there, 1min)) << wave;
-        // 16 turns of a quarter of a second and a review each: nobody waited longer than one rotation.
-        EXPECT_LE(world.now() - began, 16 * 600ms) << wave;
+        // 16 turns of 0.1 s and a review each: nobody waited longer than one rotation.
+        EXPECT_LE(world.now() - began, 16 * 200ms) << wave;
     }
     for (const auto& [i, texts] : sent) EXPECT_EQ(got[i], texts) << i;
     EXPECT_EQ(most, slots);

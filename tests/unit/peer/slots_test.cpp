@@ -87,7 +87,7 @@ TEST_F(SlotsTest, TheQuietGiveWayFirst) {
     uses[1].used = at(2500ms);
     uses[2].used = at(2s);
     EXPECT_TRUE(review(3900ms).leave.empty());
-    EXPECT_EQ(review(3900ms).again, at(3900ms + 250ms));
+    EXPECT_EQ(review(3900ms).again, at(3950ms));
     EXPECT_EQ(review(4s).leave, (Keys{2}));
     EXPECT_EQ(slots.given_up(), 1U);
     EXPECT_TRUE(review(60s).leave.empty());  // one is on its way out for the one that waits
@@ -102,8 +102,8 @@ TEST_F(SlotsTest, WhoIsDoneGivesWaySoon) {
     slots.want(3, Need::use);
     uses[1].used = at(1500ms);
     uses[1].state = Slots::State::done;
-    EXPECT_TRUE(review(1700ms).leave.empty());
-    EXPECT_EQ(review(1750ms).leave, (Keys{1}));
+    EXPECT_TRUE(review(1590ms).leave.empty());
+    EXPECT_EQ(review(1600ms).leave, (Keys{1}));
 }
 
 TEST_F(SlotsTest, WhatIsOnItsWayGetsMoreTime) {
