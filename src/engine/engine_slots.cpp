@@ -72,8 +72,10 @@ void Engine::schedule_redial(PeerState& peer, const Error& why, bool ours, Insta
 void Engine::network_changed(Instant now) {
     peers_.for_each([&](PeerState& peer) {
         const TimerKey key{TimerKind::redial, peer.slot, 0};
-        if (!timers_.armed(key)) return;
-        if (auto* known = book_.find(peer.id)) known->backoff.reset();
+        const bool waits = timers_.armed(key);
+        if (!waits && peer.dial == 0) return;
+        if (auto* known = book_.find(peer.id)) known->backoff.reset();  // also of a dial that will fail yet
+        if (!waits) return;
         peer.paced = false;
         timers_.set(key, now + Duration{static_cast<std::int64_t>(random_.u64() % static_cast<std::uint64_t>(network_spread.count()))});
     });

@@ -33,6 +33,7 @@ std::optional<Slots::Key> Slots::next(Instant now) {
     const auto key = queue.front();
     queue.pop_front();
     holders_.push_back({key, now});
+    changed_ = now;
     return key;
 }
 
@@ -70,7 +71,9 @@ Slots::Review Slots::review(Instant now, Function<Use(Key)> look) {
         out.leave.push_back(candidate.holder->key);
         ++given_up_;
     }
-    if (out.leave.size() < needed) out.again = now + config_.review_every;
+    if (!out.leave.empty()) changed_ = now;
+    if (out.leave.size() < needed)
+        out.again = now + std::clamp<Duration>((now - changed_) / 8, config_.soonest_review, config_.latest_review);
     return out;
 }
 

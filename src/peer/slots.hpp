@@ -28,9 +28,10 @@ struct SlotsConfig {
     Duration done = std::chrono::milliseconds{100};
     Duration idle = std::chrono::seconds{2};
     Duration sending = std::chrono::seconds{10};
-    Duration slice = std::chrono::seconds{10};              // busy: gives way after this
-    Duration long_slice = std::chrono::seconds{60};         // likewise, when not one message got through in a slice
-    Duration review_every = std::chrono::milliseconds{50};  // while others wait
+    Duration slice = std::chrono::seconds{10};                // busy: gives way after this
+    Duration long_slice = std::chrono::seconds{60};           // likewise, when not one message got through in a slice
+    Duration soonest_review = std::chrono::milliseconds{50};  // while others wait; later when nothing has changed for long
+    Duration latest_review = std::chrono::milliseconds{250};
 };
 
 // A slot is given to those that have something to do before those that only want to be connected; in each of the two the first
@@ -83,6 +84,7 @@ private:
     std::deque<Key> use_;
     std::deque<Key> keep_;
     std::vector<Holder> holders_;
+    Instant changed_{};  // a slot was given or taken
     std::uint64_t given_up_ = 0;
     std::uint64_t deferred_ = 0;
 };

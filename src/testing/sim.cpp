@@ -464,6 +464,15 @@ std::vector<WireId> World::open_wires() const {
     return out;
 }
 
+std::vector<WireId> World::wires_between(NodeId a, NodeId b) const {
+    auto out = open_wires();
+    std::erase_if(out, [&](WireId id) {
+        const auto& ends = wires_[id]->ends;
+        return !(ends[0].node == a && ends[1].node == b) && !(ends[0].node == b && ends[1].node == a);
+    });
+    return out;
+}
+
 void World::cut(WireId id, Cut how) {
     auto& wire = *wires_[id];
     if (!wire.alive) return;

@@ -97,6 +97,7 @@ public:
 
     // ---- faults
     std::vector<WireId> open_wires() const;
+    std::vector<WireId> wires_between(NodeId a, NodeId b) const;
     // Sockets that the node holds: open, being dialled, or ending.
     std::size_t wires_of(NodeId node) const { return nodes_[node]->wires.size(); }
     enum class Cut : std::uint8_t { fin, rst, silent };

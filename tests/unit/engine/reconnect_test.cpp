@@ -203,6 +203,47 @@ TEST_F(Reconnect, AChangedNetworkPullsAllRedialsForwardWithoutAStorm) {
     EXPECT_GE(world.engine(0).stats().dials_deferred, 30U);
 }
 
+// All peers of a node restart: it does not dial them all at once, and has them all back soon.
+TEST_F(Reconnect, AHundredPeersThatRestartAreDialledTenASecond) {
+    dialler();
+    for (NodeId i = 1; i <= 100; ++i) {
+        add();
+        connect(0, i, i);
+    }
+    ASSERT_TRUE(world.run_until([&] { return completions.size() == 100; }, 10s));
+    for (int round = 0; round < 2; ++round) {
+        dials.clear();
+        const auto began = world.now();
+        for (NodeId i = 1; i <= 100; ++i) {  // within 5 s, each away for 2 s
+            world.at(i * 50ms, [this, i] {
+                refuse(i);
+                for (const auto wire : world.wires_between(0, i)) world.cut(wire, World::Cut::fin);
+                world.at(2s, [this, i] { answer(i); });
+            });
+        }
+        world.run_for(8s);
+        ASSERT_TRUE(world.run_until([&] { return world.engine(0).stats().links_now == 100; }, 2min));
+        EXPECT_LE(world.now() - began, 60s);
+        for (std::size_t i = 0; i + 10 < dials.size(); ++i) EXPECT_GT(dials[i + 10] - dials[i], 990ms);
+    }
+}
+
+TEST_F(Reconnect, ADialUnderWayWhenTheNetworkChangesDoesNotPayForTheOldOne) {
+    dialler();
+    add();
+    ASSERT_TRUE(meet(0, 1));
+    refuse(1, testing::Accept::hang);
+    cut_all();
+    world.run_for(1h);
+    ASSERT_TRUE(world.run_until([&] { return world.engine(0).load().dials == 1; }, 10min));
+    world.post(0, [&](Engine& e) { e.set_listen_addresses({*Multiaddr::parse("/ip4/10.0.1.1/tcp/4001")}, {}, world.now()); });
+    world.run_for(1s);
+    answer(1);
+    const auto before = world.now();
+    ASSERT_TRUE(up());
+    EXPECT_LE(world.now() - before, 11s);
+}
+
 TEST_F(Reconnect, AnotherInterfaceIsAChangedNetwork) {
     dialler();
     add();
