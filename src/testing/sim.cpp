@@ -70,24 +70,6 @@ void World::schedule(Duration at, Function<void()> what) {
 
 void World::at(Duration after, Function<void()> what) { schedule(now_.steady + after, std::move(what)); }
 
-void World::post(NodeId to, Function<void(engine::Engine&)> what) {
-    schedule(now_.steady, [this, to, what = std::move(what)]() mutable {
-        when_awake(to, [this, to, what = std::move(what)]() mutable {
-            what(engine(to));
-            turn(node(to));
-        });
-    });
-}
-
-void World::when_awake(NodeId i, Function<void()> what) {
-    if (!paused(*nodes_[i])) return what();
-    schedule(nodes_[i]->paused_until + Duration{1}, [this, i, what = std::move(what)]() mutable { when_awake(i, std::move(what)); });
-}
-
-void World::later(Duration after, NodeId i, Function<void()> what) {
-    at(after, [this, i, what = std::move(what)]() mutable { when_awake(i, std::move(what)); });
-}
-
 bool World::step() {
     Duration next = queue_.empty() ? Duration::max() : queue_.front().at;
     Node* due = nullptr;
@@ -464,15 +446,6 @@ std::vector<WireId> World::open_wires() const {
     return out;
 }
 
-std::vector<WireId> World::wires_between(NodeId a, NodeId b) const {
-    auto out = open_wires();
-    std::erase_if(out, [&](WireId id) {
-        const auto& ends = wires_[id]->ends;
-        return !(ends[0].node == a && ends[1].node == b) && !(ends[0].node == b && ends[1].node == a);
-    });
-    return out;
-}
-
 void World::cut(WireId id, Cut how) {
     auto& wire = *wires_[id];
     if (!wire.alive) return;
@@ -502,11 +475,6 @@ void World::stall(WireId id, bool to_acceptor, bool to_dialler, Duration span) {
     note(8, id, static_cast<std::uint64_t>(span.count()));
     if (to_acceptor) wire.ends[0].out.stalled_until = now_.steady + span;
     if (to_dialler) wire.ends[1].out.stalled_until = now_.steady + span;
-}
-
-void World::pause(NodeId i, Duration span) {
-    note(10, i, static_cast<std::uint64_t>(span.count()));
-    nodes_[i]->paused_until = now_.steady + span;
 }
 
 void World::heal() {
