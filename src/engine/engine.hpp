@@ -123,8 +123,9 @@ private:
     struct Dialing {
         PeerId peer;  // none: whoever answers
         bool started = false;
-        std::deque<Multiaddr> waiting;       // not tried yet
-        std::vector<std::uint64_t> queries;  // being resolved
+        peer::Slots::Need need = peer::Slots::Need::use;  // while it waits
+        std::deque<Multiaddr> waiting;                    // not tried yet
+        std::vector<std::uint64_t> queries;               // being resolved
         std::vector<LinkId> attempts;
         std::vector<OpId> waiters;
         Error last;

@@ -229,7 +229,7 @@ void Engine::cancel(OpId op, const Error& why, Instant now) {
         if (!dial.waiters.empty()) return;
         // Others than its callers may want the link: messages that wait, or that the peer is to be kept.
         if (config_.keep_connected && dial.peer && wanted(dial.peer)) return;
-        finish_dial(id, why, now);
+        finish_dial(id, Errc::cancelled, now);  // whatever the caller's reason, the peer did not fail
         return;
     }
     // Of the other protocols: what was begun for this operation alone ends.

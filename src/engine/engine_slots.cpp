@@ -32,7 +32,8 @@ void Engine::redial(PeerState& peer, Instant now) {
     if (!peer.links.empty() || stopping_) return;
     const auto need = has_work(peer) ? peer::Slots::Need::use : peer::Slots::Need::keep;
     if (peer.dial != 0) {
-        if (slots_.waits(peer.dial)) want_slot(peer.dial, need, now);
+        const auto& running = dials_[peer.dial];
+        if (!running.started && need != running.need) want_slot(peer.dial, need, now);
         return;
     }
     if (const auto* known = book_.find(peer.id); known != nullptr && known->backoff.until() > now) {
@@ -103,6 +104,7 @@ void Engine::heard_on_lan(const PeerId& id, const Multiaddr& address, bool news,
 void Engine::want_slot(std::uint64_t dial, peer::Slots::Need need, Instant now) {
     const bool first = !slots_.waits(dial);
     slots_.want(dial, need);
+    if (first || need == peer::Slots::Need::use) dials_[dial].need = need;
     if (first) held_slots_[dial].uses = 1;
     timers_.set(slots_timer, now);
 }

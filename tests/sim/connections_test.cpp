@@ -137,6 +137,25 @@ TEST_F(Connections, BusyPeersTakeTurns) {
     EXPECT_EQ(world.engine(0).stats().resyncs, 0U);
 }
 
+// The application over there takes nothing, so there is no credit left.
+TEST_F(Connections, WhoWaitsForCreditGivesWayAfterTwoSeconds) {
+    world.profile.max_app_delay = 24h;
+    add([](engine::Config& c) { c.max_outbound = 1; });
+    for (NodeId i = 1; i <= 2; ++i) {
+        add();
+        world.introduce(0, i);
+    }
+    send(0, 1, std::vector<std::string>(120, std::string(50'000, 'x')));
+    world.run_for(3s);
+    send(0, 2, {"x"});
+    world.run_for(100ms);
+    EXPECT_EQ(count(2, PeerState::connected), 1U);  // it had been quiet for long
+    world.run_for(11s);
+    EXPECT_EQ(count(1, PeerState::connected), 2U);  // and gets its next turn
+    const auto stats = world.engine(0).stats();
+    EXPECT_EQ(stats.resyncs, 0U);
+}
+
 // Larger than what goes through in a slice: it is not thrown away half way again and again.
 TEST_F(Connections, AMessageThatTakesLongerThanASlice) {
     world.profile.rate = 30e3;
