@@ -61,6 +61,10 @@ TEST_F(Connections, FourSlotsServeSixtyFourPeers) {
         world.introduce(0, i);
     }
     std::size_t most = 0;
+    world.node(0).on_event = [&](const PeerEvent& e) {  // in the middle of a turn: new sockets are open, old ones not yet closed
+        events[0].push_back(e);
+        most = std::max(most, world.wires_of(0));
+    };
     std::map<NodeId, std::vector<std::string>> sent;
     for (int wave = 0; wave < 4; ++wave) {
         const auto began = world.now();
@@ -326,6 +330,27 @@ TEST_F(Silence, WhatWasSentToAPausedProcessArrives) {
     send(0, 1, {"awake"});
     ASSERT_TRUE(world.run_until([&] { return got[1].size() == 2; }, 10s));
     EXPECT_EQ(got[0], (std::vector<std::string>{"while you slept"}));
+}
+
+// The pause begins when the peer has been asked and has not answered yet.
+TEST_F(Silence, APauseWhileAnAnswerIsAwaited) {
+    for (const Duration pause : {Duration{60s}, Duration{4500ms}}) {
+        events.clear();
+        got.clear();
+        if (world.nodes() == 0) meet(10min);
+        send(0, 1, {"x"});
+        ASSERT_TRUE(world.run_until([&] { return !got[1].empty(); }, 5s));
+        world.run_for(9s);
+        world.pause(1, 3s);  // the ping at 10 s finds nobody
+        world.run_for(2s);
+        world.pause(0, pause);  // the shorter one ends half a second after the time is over
+        world.run_for(pause - 1s);
+        send(1, 0, {"y"});
+        world.run_for(20s);
+        EXPECT_EQ(got[0].size(), 1U);
+        EXPECT_EQ(count(0, PeerState::disconnected), 0U) << pause.count();
+        EXPECT_EQ(count(1, PeerState::disconnected), 0U);
+    }
 }
 
 TEST_F(Silence, ASilentPeerIsGivenUpAfterFifteenSeconds) {
