@@ -62,7 +62,10 @@ struct Config {
     std::size_t max_queued_messages = 65'536;
     std::size_t max_events = 4096;  // waiting for callbacks; older ones are dropped and counted
 
-    Duration dial_timeout = std::chrono::seconds{10};
+    // Links that this node dialled, with those being dialled; 0: no limit. Peers take turns when there are more of them, and
+    // nothing is lost: docs/connections.md. Accepted links do not count.
+    std::size_t max_outbound = 0;
+    Duration dial_timeout = std::chrono::seconds{10};         // of one peer, all its addresses together; at most 30 s
     Duration handshake_timeout = std::chrono::seconds{10};    // from the TCP connection to the authenticated link
     Duration negotiation_timeout = std::chrono::seconds{10};  // of one stream
     Duration ping_after_idle = std::chrono::seconds{10};

@@ -30,6 +30,9 @@ struct Stats {
     std::uint64_t links_failed = 0;   // ended before that
     std::uint64_t links_refused = 0;  // by a limit, before any cryptography
     std::uint64_t links_now = 0;
+    std::uint64_t dials_deferred = 0;  // waited for an outgoing slot, or for their turn among many dials
+    std::uint64_t slots_given_up = 0;  // links that ended because others waited for their slot (Config::max_outbound)
+    std::uint64_t hellos_refused = 0;  // more than 10 a second of one peer
     std::uint64_t streams_now = 0;
     std::uint64_t streams_refused = 0;
     std::uint64_t decrypt_failures = 0;

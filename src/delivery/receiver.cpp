@@ -92,6 +92,7 @@ Status Receiver::on_frame(Stream& stream, const wire::Frame& frame, Instant now,
     const auto type = static_cast<wire::FrameType>(frame.type);
     if (stream.ref != current_) {
         if (type != wire::FrameType::hello) return Error{Errc::protocol_error, "the first frame of a message stream is not HELLO"};
+        if (!hello_allowed(now)) return Error{Errc::limit_exceeded, "too many HELLOs of one peer"};  // the current stream stays
         auto hello = wire::decode_hello(frame.body);
         return hello ? on_hello(stream, std::move(*hello)) : Status{hello.error()};
     }
@@ -144,6 +145,18 @@ Status Receiver::on_frame(Stream& stream, const wire::Frame& frame, Instant now,
 }
 
 // ---- attachment
+
+bool Receiver::hello_allowed(Instant now) noexcept {
+    const auto paid = std::chrono::duration<double>(now - hello_at_).count() * config_.hellos_per_second;
+    hellos_ = std::max(0.0, hellos_ - std::max(0.0, paid));
+    hello_at_ = now;
+    if (hellos_ + 1 > config_.hello_burst) {
+        ++hellos_refused_;
+        return false;
+    }
+    hellos_ += 1;
+    return true;
+}
 
 Status Receiver::on_hello(Stream& stream, wire::Hello&& hello) {
     const auto former = current_;

@@ -39,6 +39,8 @@ struct ReceiverConfig {
     std::size_t max_rows = 64;             // lanes of one peer; a settled one makes room, else more are refused with CLOSE
     std::size_t max_streams = 4;           // streams that have not said HELLO
     std::size_t kept_partials = 4u << 20;  // bytes of unfinished messages that are kept between two streams
+    double hellos_per_second = 10;         // each makes rows, an answer and perhaps a fence; more are refused
+    double hello_burst = 20;
     Duration ack_delay = std::chrono::milliseconds{5};
     std::uint64_t instance = 0;           // random, for each new receiver: tells the peer when rows were lost
     std::uint32_t source = 0;             // the composer's number of this peer, copied into every message
@@ -98,6 +100,7 @@ public:
 
     std::uint64_t resyncs() const noexcept { return resyncs_; }
     std::uint64_t forgotten() const noexcept { return forgotten_; }  // rows that had to go though their sender may go on with them
+    std::uint64_t hellos_refused() const noexcept { return hellos_refused_; }
     std::size_t rows() const noexcept { return rows_.size(); }
     bool has_durable() const noexcept;
     std::size_t partials() const noexcept;  // bytes of unfinished messages of rows without a stream
@@ -138,6 +141,7 @@ private:
     std::optional<std::uint32_t> forget_one(bool settled_only);
     void grant(Row& row);
     Status refuse(std::string_view why);
+    bool hello_allowed(Instant now) noexcept;
     Lane* lane(std::uint32_t id) noexcept;
     // receiver_data.cpp
     Status on_data(const Lane& lane, const wire::Data& data, Instant now, Packer& packer, Batch& batch);
@@ -179,6 +183,9 @@ private:
     std::deque<Uncommitted> uncommitted_;
     std::vector<storage::FetchIn> fetches_;
     bool broken_ = false;  // between failed() and reopened()
+    std::uint64_t hellos_refused_ = 0;
+    double hellos_ = 0;  // not yet paid off by time
+    Instant hello_at_{};
 };
 
 }  // namespace kith::delivery

@@ -128,6 +128,8 @@ public:
     bool wants_fill() const noexcept;
     // True when there is something for which a stream is needed.
     bool has_work() const noexcept { return queued_ != 0 || !datagrams_.empty(); }
+    // Something is not completely written on this attachment.
+    bool has_unsent() const noexcept;
     // The lanes have to be announced anew: detach, then attach. True once.
     bool take_reattach() noexcept { return std::exchange(reattach_, false); }
 

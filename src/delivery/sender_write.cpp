@@ -30,6 +30,10 @@ bool Sender::can_send(const Lane& lane) const noexcept {
     return entry.run != 0 || lane.charged || lane.spent + entry.size + cost_per_message <= lane.limit;
 }
 
+bool Sender::has_unsent() const noexcept {
+    return std::any_of(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane->cursor < lane->next && lane->live != 0; });
+}
+
 bool Sender::wants_fill() const noexcept {
     if (state_ == State::detached) return false;
     if (control_sent_ < control_.size() || (state_ == State::attached && !datagrams_.empty())) return true;

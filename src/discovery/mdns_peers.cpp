@@ -137,6 +137,8 @@ void MdnsPeers::apply(InterfaceIndex interface, Claim& claim, Instant now) {
         changed = true;
     }
     expect(expires);
+    // Another instance is another run of the peer: news, even at the same addresses, for who waits to dial it again.
+    changed = changed || (peer.reported && peer.instance != claim.instance);
     if (peer.instance != claim.instance || claim.ptr_ttl != 0) {
         peer.instance = claim.instance;
         peer.ptr_ttl = claim.ptr_ttl;

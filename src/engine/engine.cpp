@@ -16,6 +16,7 @@ Engine::Engine(Config config, const crypto::SigningKey& key, crypto::Secret32 se
       noise_(handshake_identity(key, random_.secret())),
       book_(config_.max_peers_known, config_.max_addresses_per_peer),
       gate_(config_.gate),
+      slots_({.limit = config_.max_outbound}),
       now_(now) {
     raw_ = std::make_shared<RawStreams>(outputs_.streams);
     identify_ = std::make_shared<protocol::Identify>(config_.identity_key, config_.agent);
@@ -41,10 +42,12 @@ connection::NoiseIdentity Engine::handshake_identity(const crypto::SigningKey& k
 
 void Engine::set_listen_addresses(std::vector<Multiaddr> addresses, std::vector<std::uint16_t> any_v6_ports, Instant now) {
     now_ = now;
+    const bool changed = !std::is_permutation(addresses.begin(), addresses.end(), listen_addresses_.begin(), listen_addresses_.end());
     listen_addresses_ = std::move(addresses);
     listen_ports_v6_ = std::move(any_v6_ports);
     refresh_identify(now);
     refresh_lan(now);
+    if (changed) network_changed(now);
 }
 
 std::optional<Instant> Engine::next_deadline() const {
@@ -147,7 +150,7 @@ void Engine::on_timer(const TimerKey& key, Instant now) {
         }
         case TimerKind::redial:
             if (auto* peer = peers_.at(static_cast<std::uint32_t>(key.owner))) {
-                redial(*peer, now);
+                redial_due(*peer, now);
                 note_idle(*peer);
             }
             return;
@@ -162,6 +165,9 @@ void Engine::on_timer(const TimerKey& key, Instant now) {
             return;
         case TimerKind::push:
             push_identify(now);
+            return;
+        case TimerKind::slots:
+            review_slots(now);
             return;
         case TimerKind::handler:
             call(key.owner, now, [&](auto& handler, auto& out) { handler.timer(key.part, now, out); });
@@ -193,6 +199,7 @@ void Engine::stop(Instant now) {
         drain_sender(peer);
     });
     timers_.clear({TimerKind::push, 0, 0});
+    timers_.clear({TimerKind::slots, 0, 0});
 }
 
 }  // namespace kith::engine

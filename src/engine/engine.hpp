@@ -25,6 +25,7 @@
 #include "kith/stats.hpp"
 #include "peer/book.hpp"
 #include "peer/gate.hpp"
+#include "peer/slots.hpp"
 
 namespace kith::protocol {
 class Identify;
@@ -39,6 +40,8 @@ class Mdns;
 namespace kith::engine {
 
 inline constexpr std::string_view message_protocol = "/kith/msg/1.0.0";
+inline constexpr Duration dial_stagger =
+    std::chrono::milliseconds{250};                                    // the next address starts when the former has not answered by then
 inline constexpr std::size_t pull_room = 8 * connection::record_room;  // bytes that one pull() fills at most
 
 class Engine {
@@ -129,10 +132,13 @@ public:
     const Config& config() const noexcept { return config_; }
 
 private:
+    // waiting for a slot --start_dial()--> started --> (removed)
     struct Dialing {
-        PeerId peer;                         // none: whoever answers
-        std::deque<Multiaddr> waiting;       // not tried yet
-        std::vector<std::uint64_t> queries;  // being resolved
+        PeerId peer;  // none: whoever answers
+        bool started = false;
+        peer::Slots::Need need = peer::Slots::Need::use;  // while it waits
+        std::deque<Multiaddr> waiting;                    // not tried yet
+        std::vector<std::uint64_t> queries;               // being resolved
         std::vector<LinkId> attempts;
         std::vector<OpId> waiters;
         Error last;
@@ -159,11 +165,25 @@ private:
     protocol::Handler::Pulled pull_stream(Link& link, const connection::Connection::Grant& grant, Instant now);
 
     // dialling
+    void dial(OpId op, const ConnectTarget& target, peer::Slots::Need need, Instant now);
+    void start_dial(std::uint64_t dial, Instant now);
     void try_next(std::uint64_t dial, Instant now);
     void attempt_failed(std::uint64_t dial, LinkId link, const Error& error, Instant now);
     void finish_dial(std::uint64_t dial, const Result<PeerId>& result, Instant now);
+
+    // dialling again, and outgoing slots (engine_slots.cpp)
+    static bool has_work(const PeerState& peer);
+    bool wanted(const PeerId& id);  // for a reason that lasts: messages wait, it is to be kept, or the LAN connects
     void redial(PeerState& peer, Instant now);
-    void schedule_redial(PeerState& peer, Instant now);
+    void redial_due(PeerState& peer, Instant now);
+    void schedule_redial(PeerState& peer, const Error& why, bool ours, Instant now);
+    void network_changed(Instant now);
+    void heard_on_lan(const PeerId& id, const Multiaddr& address, bool news, Instant now);
+    void want_slot(std::uint64_t dial, peer::Slots::Need need, Instant now);
+    void hold_slot(std::uint64_t dial);
+    void free_slot(std::uint64_t dial, Instant now);
+    void review_slots(Instant now);
+    peer::Slots::Use slot_use(std::uint64_t dial);
 
     // LAN
     void refresh_lan(Instant now);
@@ -222,6 +242,13 @@ private:
     peer::Gate gate_;
     Registry registry_;
     std::unordered_map<std::uint64_t, Dialing> dials_;
+    peer::Slots slots_;
+    peer::Pace pace_;
+    struct HeldSlot {
+        std::size_t uses = 0;  // the dial and its sockets
+        LinkId link{};         // that it made
+    };
+    std::unordered_map<std::uint64_t, HeldSlot> held_slots_;  // by dial, from the moment it waits; empty when slots are not limited
     struct Query {
         std::uint64_t dial = 0;
         std::uint16_t port = 0;

@@ -4,11 +4,13 @@
 #include <chrono>
 
 #include "engine/engine.hpp"
+#include "protocol/perf/perf.hpp"
+#include "protocol/ping/ping.hpp"
 
 namespace kith::engine {
 namespace {
 
-constexpr Duration stagger = std::chrono::milliseconds{250};  // the next address starts when the former has not answered by then
+constexpr Duration longest_dial = std::chrono::seconds{30};  // whatever the configuration says: it may hold a slot
 constexpr std::size_t max_addresses_of_a_dial = 32;
 constexpr std::size_t max_report = 600;
 
@@ -21,7 +23,9 @@ int rank(const Multiaddr& address) {
 
 }  // namespace
 
-void Engine::connect(OpId op, const ConnectTarget& target, Instant now) {
+void Engine::connect(OpId op, const ConnectTarget& target, Instant now) { dial(op, target, peer::Slots::Need::use, now); }
+
+void Engine::dial(OpId op, const ConnectTarget& target, peer::Slots::Need need, Instant now) {
     now_ = now;
     const auto fail = [&](Error error) {
         if (op) outputs_.completions.push_back({op, std::move(error)});
@@ -49,11 +53,20 @@ void Engine::connect(OpId op, const ConnectTarget& target, Instant now) {
     if (state != nullptr && state->dial != 0) {  // join the dial that runs
         auto& running = dials_[state->dial];
         if (op) running.waiters.push_back(op);
+        const auto tried = [&](const Multiaddr& address) {
+            return std::find(running.waiting.begin(), running.waiting.end(), address) != running.waiting.end() ||
+                   std::any_of(running.attempts.begin(), running.attempts.end(), [&](LinkId attempt) {
+                       const auto* link = links_.find(attempt);
+                       return link != nullptr && wire::from_tcp(link->remote) == address;
+                   });
+        };
         for (const auto& address : addresses) {
-            if (running.waiting.size() < max_addresses_of_a_dial &&
-                std::find(running.waiting.begin(), running.waiting.end(), address) == running.waiting.end()) {
-                running.waiting.push_back(address);
-            }
+            if (running.waiting.size() < max_addresses_of_a_dial && !tried(address)) running.waiting.push_back(address);
+        }
+        if (!running.started) {
+            want_slot(state->dial, need, now);
+        } else if (const TimerKey next{TimerKind::dial_next, state->dial, 0}; !running.waiting.empty() && !timers_.armed(next)) {
+            timers_.set(next, now);  // all that were known are being tried
         }
         return;
     }
@@ -65,9 +78,21 @@ void Engine::connect(OpId op, const ConnectTarget& target, Instant now) {
     if (target.peer) {
         auto& peer = peers_.get(target.peer);
         peer.dial = id;
-        event(peer.id, &peer, kith::PeerState::connecting, nullptr, nullptr);
+        peer.paced = false;
+        timers_.clear({TimerKind::redial, peer.slot, 0});
     }
-    timers_.set({TimerKind::dial_deadline, id, 0}, now + config_.dial_timeout);
+    if (slots_.limited()) {
+        want_slot(id, need, now);
+    } else {
+        start_dial(id, now);
+    }
+}
+
+void Engine::start_dial(std::uint64_t id, Instant now) {
+    auto& dial = dials_[id];
+    dial.started = true;
+    if (dial.peer) event(dial.peer, peers_.find(dial.peer), kith::PeerState::connecting, nullptr, nullptr);
+    timers_.set({TimerKind::dial_deadline, id, 0}, now + std::min(config_.dial_timeout, longest_dial));
     try_next(id, now);
 }
 
@@ -109,11 +134,15 @@ void Engine::try_next(std::uint64_t id, Instant now) {
         }
         auto& link = links_.add(LinkId{++last_link_});
         link.dial = id;
+        if (slots_.limited()) {
+            link.slot = id;
+            hold_slot(id);
+        }
         link.remote = *endpoint;
         dial.attempts.push_back(link.id);
         timers_.set({TimerKind::link_setup, link.id.value, 0}, now + config_.dial_timeout);
         outputs_.open_links.push_back({link.id, *endpoint});
-        if (!dial.waiting.empty()) timers_.set({TimerKind::dial_next, id, 0}, now + stagger);
+        if (!dial.waiting.empty()) timers_.set({TimerKind::dial_next, id, 0}, now + dial_stagger);
         return;
     }
 }
@@ -145,14 +174,15 @@ void Engine::finish_dial(std::uint64_t id, const Result<PeerId>& result, Instant
         link->dial = 0;
         close(*link, Errc::cancelled, now);
     }
+    free_slot(id, now);
     const auto target = dial.peer ? dial.peer : (result ? *result : PeerId{});
     if (auto* peer = target ? peers_.find(target) : nullptr) {
         if (peer->dial == id) peer->dial = 0;
         note_idle(*peer);
         if (!result && peer->links.empty()) {
             const auto& error = result.error();
-            event(peer->id, peer, kith::PeerState::disconnected, nullptr, &error);
-            schedule_redial(*peer, now);
+            if (dial.started) event(peer->id, peer, kith::PeerState::disconnected, nullptr, &error);
+            schedule_redial(*peer, error, true, now);
         }
     }
     if (result && !dial.waiters.empty()) {
@@ -196,9 +226,16 @@ void Engine::cancel(OpId op, const Error& why, Instant now) {
         if (it == dial.waiters.end()) continue;
         dial.waiters.erase(it);
         outputs_.completions.push_back({op, why});
-        if (dial.waiters.empty()) finish_dial(id, why, now);
+        if (!dial.waiters.empty()) return;
+        // Others than its callers may want the link: messages that wait, or that the peer is to be kept.
+        if (config_.keep_connected && dial.peer && wanted(dial.peer)) return;
+        finish_dial(id, Errc::cancelled, now);  // whatever the caller's reason, the peer did not fail
         return;
     }
+    // Of the other protocols: what was begun for this operation alone ends.
+    call(ping_tag_, now, [&](auto&, auto& out) { ping_->cancel(op, out); });
+    call(perf_tag_, now, [&](auto&, auto& out) { perf_->cancel(op, out); });
+    raw_->cancel(op);
 }
 
 void Engine::disconnect(const PeerId& id, Instant now) {
@@ -215,6 +252,7 @@ void Engine::disconnect(const PeerId& id, Instant now) {
         }
     }
     timers_.clear({TimerKind::redial, peer->slot, 0});  // until the user, a message or a fresh announcement asks again
+    timers_.clear({TimerKind::attach, peer->slot, 0});
     note_idle(*peer);
 }
 
@@ -229,13 +267,7 @@ void Engine::add_address(const PeerId& id, const Multiaddr& address, peer::Sourc
         known->on_lan = true;
         auto* state = peers_.find(id);
         if (appeared) event(id, state, kith::PeerState::found, nullptr, nullptr);
-        const bool connected = state != nullptr && !state->links.empty();
-        if ((appeared || fresh) && !connected && config_.lan_auto_connect) {
-            known->backoff.reset();
-            // Both sides hear each other at once: the larger id waits a moment, so that usually one link is made and not two.
-            auto& peer = peers_.get(id);
-            timers_.set({TimerKind::redial, peer.slot, 0}, config_.self < id ? now : now + stagger);
-        }
+        heard_on_lan(id, address.without_peer(), appeared || fresh, now);
     }
     if (fresh) reachable(id);
 }
@@ -246,22 +278,6 @@ void Engine::lan_lost(const PeerId& id, Instant now) {
     auto* state = peers_.find(id);
     if (state == nullptr || state->links.empty()) event(id, state, kith::PeerState::lost, nullptr, nullptr);
     reachable(id);
-}
-
-void Engine::redial(PeerState& peer, Instant now) {
-    if (!peer.links.empty() || peer.dial != 0 || stopping_) return;
-    connect({}, {peer.id, {}}, now);
-}
-
-void Engine::schedule_redial(PeerState& peer, Instant now) {
-    if (stopping_ || !config_.keep_connected) return;
-    auto* known = book_.find(peer.id);
-    if (known == nullptr || known->addresses.empty()) return;
-    const bool wanted = known->keep || (known->on_lan && config_.lan_auto_connect) || (peer.sender && peer.sender->has_work());
-    if (!wanted) return;
-    const Duration most = known->on_lan ? std::chrono::seconds{30} : std::chrono::minutes{5};
-    known->backoff.failed(now, most, random_.u64());
-    timers_.set({TimerKind::redial, peer.slot, 0}, known->backoff.until());
 }
 
 }  // namespace kith::engine

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Discovery on the LAN: what multicast DNS finds becomes addresses of peers.
+#include <algorithm>
 #include <string_view>
 
 #include "discovery/mdns.hpp"
@@ -22,8 +23,11 @@ void Engine::lan_start(Instant now) {
 
 void Engine::lan_interfaces(std::vector<LanInterface> interfaces, Instant now) {
     now_ = now;
+    const auto same = [](const LanInterface& a, const LanInterface& b) { return a.index == b.index && a.addresses == b.addresses; };
+    const bool changed = !std::equal(interfaces.begin(), interfaces.end(), lan_interfaces_.begin(), lan_interfaces_.end(), same);
     lan_interfaces_ = std::move(interfaces);
     refresh_lan(now);
+    if (changed) network_changed(now);
 }
 
 // Announces on each interface the listen addresses that can be reached there.

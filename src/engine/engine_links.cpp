@@ -9,6 +9,9 @@ namespace kith::engine {
 namespace {
 
 constexpr Duration good_link = std::chrono::seconds{10};
+constexpr Duration own_pause = std::chrono::seconds{1};            // a timer that is so late was held up by ourselves
+constexpr Duration time_to_read = std::chrono::milliseconds{100};  // for what lies in the socket when the time is over
+constexpr std::uint8_t most_pardons = 3;
 
 TimerKey timer(TimerKind kind, const Link& link) { return {kind, link.id.value, 0}; }
 
@@ -65,7 +68,9 @@ void Engine::link_failed(LinkId id, const Error& error, Instant now) {
     if (link == nullptr) return;
     if (link->state != LinkState::closing) gone(*link, error, now);
     timers_.clear(timer(TimerKind::link_setup, *link));
+    const auto slot = link->slot;
     links_.erase(id);
+    if (slot != 0) free_slot(slot, now);
 }
 
 void Engine::link_closed(LinkId id, const Error& error, Instant now) { link_failed(id, error, now); }
@@ -146,7 +151,11 @@ void Engine::gone(Link& link, const Error& why, Instant now) {
         if (auto* known = book_.find(peer->id); known != nullptr && now - link.up_at >= good_link) known->backoff.reset();
         note_idle(*peer);
         event(peer->id, peer, kith::PeerState::disconnected, &link, &why);
-        schedule_redial(*peer, now);
+        if (link.given_up) {
+            if (has_work(*peer)) redial(*peer, now);  // behind all who wait
+        } else {
+            schedule_redial(*peer, why, link.direction == Direction::outbound, now);
+        }
     } else if (peer->sender) {
         attach(*peer, now);
     }
@@ -168,6 +177,9 @@ void Engine::established(Link& link, Instant now) {
     link.state = LinkState::open;
     link.up_at = now;
     link.received_at = now;
+    link.used_at = now;
+    if (peer.sender) link.acknowledged_before = peer.sender->acknowledged();
+    if (const auto slot = held_slots_.find(link.slot); slot != held_slots_.end()) slot->second.link = link.id;
     if (link.gated) gate_.authenticated(link.remote.ip);
     ++stats_.links_opened;
     ++stats_.links_now;
@@ -189,6 +201,7 @@ void Engine::established(Link& link, Instant now) {
     }
     reachable(id);
     if (link.dial != 0) finish_dial(std::exchange(link.dial, 0), id, now);
+    if (slots_.waits(peer.dial)) finish_dial(peer.dial, id, now);  // the peer came by itself
     if (link.state != LinkState::open) return;
     attach(peer, now);
     spare_links(peer, now);
@@ -246,6 +259,7 @@ void Engine::on_event(Link& link, connection::Event& in, Instant now) {
         case Kind::data: {
             if (in.tag == messages_tag) {
                 link.connection->consumed(in.stream, in.data.size(), now);  // credit of lanes bounds memory, not this window
+                link.used_at = now;
                 message_bytes(link, in.stream, in.data, now);
                 return;
             }
@@ -382,6 +396,10 @@ protocol::Handler::Pulled Engine::pull_stream(Link& link, const connection::Conn
         const StreamRef ref{link.id, grant.stream};
         if (peer->out == ref && peer->sender) {
             const auto filled = peer->sender->fill(grant.room, now);
+            if (filled.bytes != 0) {
+                link.used_at = now;
+                link.carried = true;
+            }
             watch(*peer);
             return {filled.bytes, false, filled.more};
         }
@@ -418,21 +436,40 @@ protocol::Handler::Pulled Engine::pull_stream(Link& link, const connection::Conn
     return handler == nullptr ? protocol::Handler::Pulled{} : handler->pull({link.id, grant.stream}, grant.room, now);
 }
 
-// Reading comes before judging: a pause of our own process is not the peer's silence, since what it sent meanwhile is given
-// to received() before tick().
+// Reading comes before judging: our own pause is not the peer's silence. When the time is over, what lies in the socket gets a
+// moment to be read. A timer that comes late by more than that was held up by ourselves (the process was stopped, the machine
+// slept): the peer may not even have been asked, so it is asked and gets the whole time for its answer. Not without end: a loop
+// that is always late must lose its dead links too.
 void Engine::liveness(Link& link, Instant now) {
     const auto silent = now - link.received_at;
-    if (silent >= config_.dead_after_silence) {
-        close(link, {Errc::link_lost, "the peer was silent for too long"}, now);
-        return;
-    }
+    const auto again = [&](Duration wait) {
+        link.judge_at = now + wait;
+        timers_.set(timer(TimerKind::link_liveness, link), link.judge_at);
+    };
     if (silent < config_.ping_after_idle) {
-        timers_.set(timer(TimerKind::link_liveness, link), link.received_at + config_.ping_after_idle);
+        link.pardons = 0;
+        again(config_.ping_after_idle - silent);
         return;
     }
+    const bool asked = link.pinged_at > link.received_at;
+    if (asked) {
+        const bool late = now - link.judge_at >= own_pause;
+        if (!late && !link.looked_again) {
+            link.looked_again = true;
+            again(time_to_read);
+            return;
+        }
+        if (!late || ++link.pardons > most_pardons) {
+            close(link, {Errc::link_lost, "the peer was silent for too long"}, now);
+            return;
+        }
+    }
+    link.pinged_at = now;
+    link.looked_again = false;
     link.connection->ping(now, static_cast<std::uint32_t>(random_.u64()));
     link.connection->trim();
-    timers_.set(timer(TimerKind::link_liveness, link), link.received_at + config_.dead_after_silence);
+    const Duration left = config_.dead_after_silence - (asked ? config_.ping_after_idle : silent);
+    again(std::max(left, std::max(time_to_read, config_.dead_after_silence - config_.ping_after_idle)));
     touch(link);
 }
 

@@ -134,8 +134,8 @@ void Engine::flush_sends(Instant now) {
             }
         } else if (!peer.links.empty()) {
             attach(peer, now);
-        } else if (peer.dial == 0 && !timers_.armed({TimerKind::redial, slot, 0})) {
-            redial(peer, now);
+        } else if (!timers_.armed({TimerKind::redial, slot, 0})) {
+            redial(peer, now);  // also raises a dial that waits for a slot
         }
     }
     dirty_peers_.clear();
@@ -258,7 +258,7 @@ void Engine::drain_sender(PeerState& peer) {
     auto& sender = *peer.sender;
     if (sender.acknowledged() != peer.acknowledged) {
         peer.acknowledged = sender.acknowledged();
-        if (auto* known = book_.find(peer.id); known != nullptr && !peer.links.empty()) known->backoff.reset();
+        if (auto* known = book_.find(peer.id)) known->backoff.reset();
     }
     for (const auto& released : sender.released()) {
         outputs_.released.push_back({{peer.slot, released.lane}, released.messages, released.bytes});

@@ -123,7 +123,10 @@ void Engine::forget(PeerState& peer) {
         stats_.messages_sent += peer.sender->sent();
         stats_.messages_delivered += peer.sender->acknowledged();
     }
-    if (peer.receiver) stats_.resyncs += peer.receiver->resyncs();
+    if (peer.receiver) {
+        stats_.resyncs += peer.receiver->resyncs();
+        stats_.hellos_refused += peer.receiver->hellos_refused();
+    }
     timers_.clear({TimerKind::sender, peer.slot, 0});
     std::erase(ack_peers_, peer.slot);
     peers_.erase(peer.slot);
@@ -182,7 +185,7 @@ PeerInfo Engine::describe(const PeerId& id, const peer::Known* known, const Peer
     }
     if (state == nullptr) return out;
     out.links = state->links.size();
-    if (state->dial != 0) out.state = kith::PeerState::connecting;
+    if (const auto dial = dials_.find(state->dial); dial != dials_.end() && dial->second.started) out.state = kith::PeerState::connecting;
     if (!state->links.empty()) {
         out.state = state->identified ? kith::PeerState::identified : kith::PeerState::connected;
         if (auto* link = const_cast<LinkTable&>(links_).live(state->links.back())) {  // find only
@@ -217,8 +220,12 @@ Stats Engine::stats() const {
             out.messages_sent += peer.sender->sent();
             out.messages_delivered += peer.sender->acknowledged();
         }
-        if (peer.receiver) out.resyncs += peer.receiver->resyncs();
+        if (!peer.receiver) return;
+        out.resyncs += peer.receiver->resyncs();
+        out.hellos_refused += peer.receiver->hellos_refused();
     });
+    out.slots_given_up = slots_.given_up();
+    out.dials_deferred += slots_.deferred();
     return out;
 }
 
@@ -227,13 +234,16 @@ Load Engine::load() const {
     auto& links = const_cast<LinkTable&>(links_);  // iteration only
     out.links = links_.size();
     for (const auto& [id, link] : links) {
+        if (link->direction == Direction::outbound && !link->carrier) ++out.dialled;
         out.streams += link->streams.size();
         if (link->connection) out.connection_streams += link->connection->streams();
     }
     out.timers = timers_.size();
     out.peers = peers_.size();
     out.peer_slots = peers_.slots();
-    out.dials = dials_.size();
+    out.dials_waiting =
+        static_cast<std::size_t>(std::count_if(dials_.begin(), dials_.end(), [](const auto& dial) { return !dial.second.started; }));
+    out.dials = dials_.size() - out.dials_waiting;
     out.queries = queries_.size();
     out.known = book_.size();
     const_cast<PeerTable&>(peers_).for_each([&](const PeerState& peer) {

@@ -44,7 +44,8 @@ struct Link {
     Direction direction = Direction::outbound;
     Endpoint local;
     Endpoint remote;
-    std::uint64_t dial = 0;  // of a dialled link
+    std::uint64_t dial = 0;  // of a dialled link, until it is open
+    std::uint64_t slot = 0;  // the dial whose outgoing slot it uses, to its end; 0: slots are not limited, or not dialled
     bool gated = false;      // counted by the gate as accepted
     StreamRef carrier{};     // set: this link lies on a stream
     std::unique_ptr<connection::Connection> connection;
@@ -53,8 +54,18 @@ struct Link {
     Bytes sealed;  // of a carried link: records that are not yet on the stream below
     Instant up_at{};
     Instant received_at{};
-    bool write_told = false;  // the driver knows that there is something to pull
-    bool initiator = true;    // of the handshake
+    // The silence since received_at: when it was pinged, when it is judged, and how often our own pause was to blame.
+    Instant pinged_at{};
+    Instant judge_at{};
+    bool looked_again = false;
+    std::uint8_t pardons = 0;
+    // For outgoing slots.
+    Instant used_at{};                      // bytes of messages moved; at first, up_at
+    std::uint64_t acknowledged_before = 0;  // messages, when it came up
+    bool carried = false;                   // messages of ours
+    bool given_up = false;                  // its slot was needed
+    bool write_told = false;                // the driver knows that there is something to pull
+    bool initiator = true;                  // of the handshake
     protocol::LinkCaps caps{};
 
     std::string_view path() const noexcept {

@@ -21,16 +21,17 @@ struct PeerState {
     std::uint32_t slot = 0;
     std::uint32_t source = 0;   // slot and its use: what messages and consumed() carry
     std::vector<LinkId> links;  // open ones, oldest first
-    std::uint64_t dial = 0;     // being dialled
+    std::uint64_t dial = 0;     // being dialled, or waiting for a slot
+    bool paced = false;         // its redial has its turn in the pace of dials
     bool identified = false;
     bool unsupported = false;  // refused /kith/msg
 
     std::unique_ptr<delivery::Sender> sender;
     StreamRef out{};                 // our message stream
-    std::uint64_t acknowledged = 0;  // messages, as far as looked at
     std::optional<Instant> watched;  // when the sender's timer fires
     Instant attached_at{};
     std::uint32_t attach_failures = 0;
+    std::uint64_t acknowledged = 0;  // messages, when the back-off was reset last
 
     std::unique_ptr<delivery::Receiver> receiver;
     bool ack_listed = false;

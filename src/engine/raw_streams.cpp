@@ -7,17 +7,24 @@
 namespace kith::engine {
 
 void RawStreams::open(const PeerId& peer, std::string_view protocol, OpId op, protocol::Actions& out) {
+    opening_.insert(op.value);
     // Not lazy: the caller learns whether the peer speaks the protocol before it writes.
     out.push_back(protocol::OpenStream{.peer = peer, .link = {}, .protocol = std::string{protocol}, .cookie = op.value, .lazy = false});
 }
 
-void RawStreams::opened(const protocol::StreamInfo& stream, Instant, protocol::Actions&) {
+void RawStreams::cancel(OpId op) { opening_.erase(op.value); }
+
+void RawStreams::opened(const protocol::StreamInfo& stream, Instant, protocol::Actions& out) {
+    if (stream.direction == Direction::outbound && opening_.erase(stream.cookie) == 0) {
+        out.push_back(protocol::ResetStream{stream.ref});
+        return;
+    }
     streams_[stream.ref] = {};
     out_.emplace_back(StreamOpened{OpId{stream.cookie}, stream.ref, stream.peer, std::string{stream.protocol}});
 }
 
 void RawStreams::open_failed(const PeerId&, std::uint64_t cookie, const Error& error, Instant, protocol::Actions& out) {
-    out.push_back(protocol::Complete{OpId{cookie}, error});
+    if (opening_.erase(cookie) != 0) out.push_back(protocol::Complete{OpId{cookie}, error});
 }
 
 void RawStreams::write(StreamRef ref, ByteView bytes, protocol::Actions& out) {

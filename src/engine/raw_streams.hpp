@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "engine/types.hpp"
@@ -18,6 +19,8 @@ public:
 
     // ---- the user's side
     void open(const PeerId& peer, std::string_view protocol, OpId op, protocol::Actions& out);
+    // Nobody waits for the stream that `op` opens any more.
+    void cancel(OpId op);
     // Appends to the send buffer; StreamDrained tells when it gets shorter. The caller bounds what it gives.
     void write(StreamRef stream, ByteView bytes, protocol::Actions& out);
     void close_write(StreamRef stream, protocol::Actions& out);
@@ -43,6 +46,7 @@ private:
     };
     std::vector<StreamOutput>& out_;  // the engine's outputs
     std::unordered_map<StreamRef, Stream> streams_;
+    std::unordered_set<std::uint64_t> opening_;  // operations that wait for the peer's answer
 };
 
 }  // namespace kith::engine

@@ -24,6 +24,7 @@ enum class TimerKind : std::uint8_t {
     attach,         // owner: peer slot
     sender,         // owner: peer slot: times to live and the watchdog
     push,           // identify to all links
+    slots,          // outgoing slots: somebody waits for one
     handler,        // owner: handler, part: its key
 };
 

@@ -37,9 +37,10 @@ struct Config {
     std::size_t max_addresses_per_peer = 16;
     std::size_t max_peers_remembered = 4096;  // whose received messages are remembered after their last link ended
     std::size_t max_message = 1u << 20;
-    std::size_t max_stream_buffer = 1u << 20;  // unsent bytes of a raw stream
-    std::size_t max_unread = 1u << 20;         // raw stream bytes that the user has not read (bounded by the window as well)
-    Duration dial_timeout = std::chrono::seconds{10};
+    std::size_t max_stream_buffer = 1u << 20;          // unsent bytes of a raw stream
+    std::size_t max_unread = 1u << 20;                 // raw stream bytes that the user has not read (bounded by the window as well)
+    std::size_t max_outbound = 0;                      // links that we dialled, with those being dialled; 0: no limit
+    Duration dial_timeout = std::chrono::seconds{10};  // at most 30 s
     Duration handshake_timeout = std::chrono::seconds{10};
     Duration negotiation_timeout = std::chrono::seconds{10};
     Duration ping_after_idle = std::chrono::seconds{10};
@@ -58,12 +59,14 @@ struct Config {
 // What an engine holds, for tests and diagnosis: everything that could leak.
 struct Load {
     std::size_t links = 0;
+    std::size_t dialled = 0;  // of these
     std::size_t streams = 0;
     std::size_t connection_streams = 0;  // the same as the connections count them: with those being negotiated
     std::size_t timers = 0;
     std::size_t peers = 0;
     std::size_t peer_slots = 0;
     std::size_t dials = 0;
+    std::size_t dials_waiting = 0;  // for a slot
     std::size_t queries = 0;
     std::size_t known = 0;           // peers in the address book
     std::size_t unacknowledged = 0;  // messages

@@ -349,10 +349,7 @@ void Driver::set_timer() {
     if (timer_) loop_.cancel(std::exchange(timer_, {}));
     timer_at_ = due;
     if (due) {
-        timer_ = loop_.at(*due, [this] {
-            timer_ = {};
-            engine_.tick(io::now());
-        });
+        timer_ = loop_.at(*due, [this] { timer_ = {}; });  // turn() ticks, after all that was readable has been read
     }
 }
 

@@ -89,6 +89,7 @@ engine::Config Node::Impl::engine_config(const Identity::Secret& secret) const {
     out.max_peers_known = limits.max_peers_known;
     out.max_addresses_per_peer = limits.max_addresses_per_peer;
     out.max_message = config_.max_message;
+    out.max_outbound = config_.max_outbound;
     out.dial_timeout = config_.dial_timeout;
     out.handshake_timeout = config_.handshake_timeout;
     out.negotiation_timeout = config_.negotiation_timeout;

@@ -129,7 +129,7 @@ void Node::Impl::finish(OpId id, OpValue value) {
 
 void Node::Impl::end_operation(OpId id, Errc why) {
     if (!ops_.contains(id.value) || !engine_) return;
-    engine_->cancel(id, why, io::now());  // a dial ends; other protocols just are not waited for
+    engine_->cancel(id, why, io::now());  // a dial, a ping, a perf run or an opening stream ends
     auto& completions = engine_->outputs().completions;
     std::erase_if(completions, [&](const auto& completion) { return completion.op == id; });
     finish(id, Error{why});

@@ -70,20 +70,14 @@ void World::schedule(Duration at, Function<void()> what) {
 
 void World::at(Duration after, Function<void()> what) { schedule(now_.steady + after, std::move(what)); }
 
-void World::post(NodeId to, Function<void(engine::Engine&)> what) {
-    schedule(now_.steady, [this, to, what = std::move(what)]() mutable {
-        what(engine(to));
-        turn(node(to));
-    });
-}
-
 bool World::step() {
     Duration next = queue_.empty() ? Duration::max() : queue_.front().at;
     Node* due = nullptr;
     for (const auto& node : nodes_) {
         const auto deadline = node->engine->next_deadline();
-        if (deadline && deadline->steady < next) {
-            next = std::max(deadline->steady, now_.steady);
+        const auto due_at = deadline ? std::max(deadline->steady, node->paused_until) : Duration::max();
+        if (due_at < next) {
+            next = std::max(due_at, now_.steady);
             due = node.get();
         }
     }
@@ -123,6 +117,7 @@ bool World::run_until(Function<bool()> done, Duration limit) {
 // ---- one turn of a node's driver
 
 void World::turn(Node& node) {
+    if (paused(node)) return when_awake(node.index, [this, &node] { turn(node); });
     // Other inputs of the same instant may come first, as they do when a real loop wakes up late.
     if (!node.dirty && random_.one_in(4) && !queue_.empty() && queue_.front().at == now_.steady) {
         node.dirty = true;
@@ -181,29 +176,34 @@ void World::take_messages(Node& node) {
     node.engine->end_batch();
     ++node.batches_waiting;
     node.app_free = std::max(node.app_free, now_.steady) + random_.between(Duration{}, profile.max_app_delay);
-    schedule(node.app_free, [this, &node, batch = std::move(batch)] {
-        struct Last {
-            std::uint32_t source, row, generation;
-            std::uint64_t seq;
-        };
-        std::vector<Last> rows;
-        for (const auto& message : batch->messages) {
-            if (node.on_message) node.on_message(message);
-            note(2, message.seq, message.bytes.size());
-            if (message.seq == 0) continue;
-            const auto same = std::find_if(rows.begin(), rows.end(), [&](const Last& last) {
-                return last.source == message.source && last.row == message.row && last.generation == message.generation;
-            });
-            if (same == rows.end()) {
-                rows.push_back({message.source, message.row, message.generation, message.seq});
-            } else {
-                same->seq = message.seq;
-            }
+    schedule(node.app_free, [this, &node, batch = std::move(batch)]() mutable { consume(node, std::move(batch)); });
+}
+
+void World::consume(Node& node, std::unique_ptr<delivery::Batch> batch) {
+    if (paused(node)) {
+        return when_awake(node.index, [this, &node, batch = std::move(batch)]() mutable { consume(node, std::move(batch)); });
+    }
+    struct Last {
+        std::uint32_t source, row, generation;
+        std::uint64_t seq;
+    };
+    std::vector<Last> rows;
+    for (const auto& message : batch->messages) {
+        if (node.on_message) node.on_message(message);
+        note(2, message.seq, message.bytes.size());
+        if (message.seq == 0) continue;
+        const auto same = std::find_if(rows.begin(), rows.end(), [&](const Last& last) {
+            return last.source == message.source && last.row == message.row && last.generation == message.generation;
+        });
+        if (same == rows.end()) {
+            rows.push_back({message.source, message.row, message.generation, message.seq});
+        } else {
+            same->seq = message.seq;
         }
-        for (const auto& row : rows) node.engine->consumed(row.source, row.row, row.generation, row.seq, now_);
-        --node.batches_waiting;
-        turn(node);
-    });
+    }
+    for (const auto& row : rows) node.engine->consumed(row.source, row.row, row.generation, row.seq, now_);
+    --node.batches_waiting;
+    turn(node);
 }
 
 // ---- sockets
@@ -217,8 +217,8 @@ void World::dial(Node& node, const engine::OpenLink& open) {
     wire.ends[0] = {node.index, open.link, true, {}};
     node.wires[open.link] = id;
     const auto found = std::find_if(nodes_.begin(), nodes_.end(), [&](const auto& n) { return n->listen == open.to; });
-    const auto fail = [this, id](Errc code, Duration after) {
-        at(after, [this, id, code] {
+    const auto fail = [this, id, me = node.index](Errc code, Duration after) {
+        later(after, me, [this, id, code] {
             auto& end = wires_[id]->ends[0];
             if (!end.open) return;
             end.open = false;
@@ -235,7 +235,7 @@ void World::dial(Node& node, const engine::OpenLink& open) {
     if (mode == Accept::hang) return;  // nobody answers: the engine's own deadline ends it
     if (mode == Accept::refuse) return fail(Errc::connection_refused, 2 * wire.profile.delay);
     const Endpoint from{node.listen.ip, static_cast<std::uint16_t>(40'000 + id % 20'000)};
-    at(wire.profile.delay, [this, id, from, to = target.index] {
+    later(wire.profile.delay, target.index, [this, id, from, to = target.index] {
         auto& w = *wires_[id];
         if (!w.ends[0].open) return;
         auto& acceptor = *nodes_[to];
@@ -249,7 +249,7 @@ void World::dial(Node& node, const engine::OpenLink& open) {
             w.ends[1].open = true;
             acceptor.wires[link] = id;
         }
-        at(w.profile.delay, [this, id, from] {
+        later(w.profile.delay, w.ends[0].node, [this, id, from] {
             auto& end = wires_[id]->ends[0];
             if (!end.open) return;
             auto& dialler = *nodes_[end.node];
@@ -289,6 +289,7 @@ void World::close(Node& node, LinkId link) {
 }
 
 void World::write(Node& node) {
+    if (paused(node)) return when_awake(node.index, [this, &node] { write(node); });
     std::deque<LinkId> again;
     while (!node.writing.empty()) {
         const auto link = node.writing.front();
@@ -362,6 +363,10 @@ void World::arrive(WireId id, int from) {
     if (!wire.alive) return;
     if (pipe.stalled_until > now_.steady) return arm(id, from);
     auto& to = wire.ends[1 - from];
+    if (to.open && paused(*nodes_[to.node])) {
+        pipe.stalled_until = nodes_[to.node]->paused_until + Duration{1};
+        return arm(id, from);
+    }
     // One read takes what is there.
     MutableBytes room{receive_buffer_};
     std::size_t head = to.open ? nodes_[to.node]->engine->take_head(to.link, room) : 0;
@@ -408,8 +413,9 @@ void World::arrive(WireId id, int from) {
 void World::ended(WireId id, int side) {
     auto& end = wires_[id]->ends[side];
     if (!end.open) return;
-    end.open = false;
     auto& node = *nodes_[end.node];
+    if (paused(node)) return when_awake(end.node, [this, id, side] { ended(id, side); });
+    end.open = false;
     node.wires.erase(end.link);
     std::erase(node.writing, end.link);
     std::erase(node.blocked, end.link);

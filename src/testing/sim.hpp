@@ -75,6 +75,7 @@ public:
         std::deque<LinkId> writing;      // links with something to pull
         std::vector<LinkId> blocked;     // likewise, but their sockets are full
         Duration app_free{};             // the application is busy until then
+        Duration paused_until{};
         bool dirty = false;
     };
     // The identity depends on the index alone. `adjust` changes the config before the engine is made.
@@ -96,12 +97,18 @@ public:
 
     // ---- faults
     std::vector<WireId> open_wires() const;
+    std::vector<WireId> wires_between(NodeId a, NodeId b) const;
+    // Sockets that the node holds: open, being dialled, or ending.
+    std::size_t wires_of(NodeId node) const { return nodes_[node]->wires.size(); }
     enum class Cut : std::uint8_t { fin, rst, silent };
     void cut(WireId wire, Cut how);
     // RST as soon as `bytes` more have arrived in the direction away from the dialler (or towards it).
     void reset_after(WireId wire, bool towards_dialler, std::size_t bytes);
     // Nothing arrives in these directions for a while; then it goes on, as TCP does.
     void stall(WireId wire, bool to_acceptor, bool to_dialler, Duration span);
+    // The process of a node stops for a while, as by SIGSTOP: its sockets go on taking bytes until they are full. When it goes on,
+    // its timers come before what lies in the sockets: the order that is hardest for it.
+    void pause(NodeId node, Duration span);
     void heal();  // ends all stalls, refusals and hangs
     std::uint64_t cuts() const noexcept { return cuts_; }
     // Time stood still for a very large number of events: somebody asks for a turn again and again and does nothing with it.
@@ -149,6 +156,10 @@ private:
     void turn(Node& node);
     void drain(Node& node);
     void take_messages(Node& node);
+    void consume(Node& node, std::unique_ptr<delivery::Batch> batch);
+    bool paused(const Node& node) const noexcept { return node.paused_until > now_.steady; }
+    void later(Duration after, NodeId node, Function<void()> what);
+    void when_awake(NodeId node, Function<void()> what);  // now, or behind the timers that are due when the pause ends
     void dial(Node& node, const engine::OpenLink& open);
     void close(Node& node, LinkId link);
     void write(Node& node);

@@ -5,6 +5,7 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <sstream>
 
@@ -32,7 +33,9 @@ struct Options {
     bool raw = false;
     bool perf = false;
     bool slow_app = false;
-    std::size_t budget = 0;  // bytes of messages
+    bool pauses = false;
+    std::optional<NodeId> one_slot;  // this node dials one peer at a time
+    std::size_t budget = 0;          // bytes of messages
     Duration span{};
     std::string text;
 };
@@ -91,6 +94,8 @@ private:
         o.raw = random_.one_in(2);
         o.perf = random_.one_in(4);
         o.slow_app = random_.one_in(4);
+        o.pauses = random_.one_in(5);
+        if (o.nodes == 3 && random_.one_in(2)) o.one_slot = random_.below(3);
         constexpr std::size_t segments[] = {1, 13, 200, 1500, 65536, 65536};
         auto& p = world_.profile;
         p.max_segment = segments[random_.below(6)];
@@ -107,7 +112,8 @@ private:
              << ", backlog " << p.backlog << (o.cuts ? ", cuts" : "") << (o.silent ? ", silent" : "") << (o.stalls ? ", stalls" : "")
              << (o.refusals ? ", refusals" : "") << (o.mid_resets ? ", resets at a byte" : "") << (o.both_dial ? ", both dial" : "")
              << (o.disconnects ? ", disconnects" : "") << (o.raw ? ", raw" : "") << (o.perf ? ", perf" : "")
-             << (o.slow_app ? ", slow application" : "");
+             << (o.slow_app ? ", slow application" : "") << (o.pauses ? ", pauses" : "");
+        if (o.one_slot) text << ", node " << *o.one_slot << " has one outgoing slot";
         o.text = text.str();
     }
 
@@ -117,6 +123,7 @@ private:
             world_.add_node([&](engine::Config& config) {
                 config.early_muxer = early;
                 config.serve_perf = true;
+                if (options_.one_slot == i) config.max_outbound = 1;
             });
             auto& node = world_.node(i);
             node.engine->serve_raw(echo_protocol, world_.now());
@@ -131,6 +138,7 @@ private:
             node.on_stream = [this, i](const engine::StreamOutput& out) { stream(i, out); };
             node.on_event = [this, i](const PeerEvent&) {
                 if (world_.engine(i).links() > options_.nodes - 1) ++double_links_;
+                if (options_.one_slot == i) expect(i, "dialled links", world_.engine(i).load().dialled, 1);
             };
         }
         for (NodeId from = 0; from < options_.nodes; ++from) {
@@ -195,6 +203,7 @@ private:
         faults(options_.mid_resets, 8, &Run::mid_reset);
         faults(options_.refusals, 3, &Run::refuse);
         faults(options_.disconnects, 2, &Run::disconnect);
+        faults(options_.pauses, 2, &Run::pause);
     }
 
     std::pair<NodeId, NodeId> some_pair() {
@@ -330,6 +339,7 @@ private:
         node.accept = random_.one_in(2) ? Accept::refuse : Accept::hang;
         node.accept_until = (world_.now() + random_.between(Duration{0}, Duration{seconds{15}})).steady;
     }
+    void pause() { world_.pause(random_.below(options_.nodes), random_.between(Duration{milliseconds{10}}, Duration{seconds{30}})); }
     void disconnect() {
         const auto [from, to] = some_pair();
         world_.post(from, [this, to = to](engine::Engine& e) { e.disconnect(world_.node(to).id, world_.now()); });
@@ -367,6 +377,8 @@ private:
             expect(i, "streams of connections", load.connection_streams, load.streams);
             expect(i, "timers", load.timers, load.links);
             expect(i, "dials", load.dials, 0);
+            expect(i, "dials that wait", load.dials_waiting, options_.one_slot == i ? 1 : 0);  // to be connected, with nothing to say
+            if (options_.one_slot == i) expect(i, "dialled links", load.dialled, 1);
             expect(i, "streams of handlers", load.handler_streams, 0);
             expect(i, "unacknowledged messages", load.unacknowledged, 0);
             // 3 channels x 4 priorities + tiny, each with the largest message it ever held.
@@ -386,7 +398,7 @@ private:
             expect(i, "links after stop", load.links, 0);
             expect(i, "streams after stop", load.streams, 0);
             expect(i, "timers after stop", load.timers, 0);
-            expect(i, "dials after stop", load.dials, 0);
+            expect(i, "dials after stop", load.dials + load.dials_waiting, 0);
             expect(i, "streams of handlers after stop", load.handler_streams, 0);
         }
     }

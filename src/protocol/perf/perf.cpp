@@ -26,6 +26,15 @@ void Perf::run(const PeerId& peer, std::uint64_t upload, std::uint64_t download,
     out.push_back(OpenStream{.peer = peer, .link = {}, .protocol = std::string{id}, .cookie = cookie, .lazy = false});
 }
 
+void Perf::cancel(OpId op, Actions& out) {
+    // A stream that is still being opened is reset by opened().
+    std::erase_if(opening_, [op](const auto& item) { return item.second.op == op; });
+    const auto it = std::find_if(clients_.begin(), clients_.end(), [op](const auto& item) { return item.second.op == op; });
+    if (it == clients_.end()) return;
+    out.push_back(ResetStream{it->first});
+    clients_.erase(it);
+}
+
 void Perf::opened(const StreamInfo& stream, Instant now, Actions& out) {
     if (stream.direction == Direction::inbound) {
         servers_[stream.ref] = {};

@@ -19,6 +19,9 @@ public:
     // its end); one run per peer at a time makes sense, more are allowed.
     void run(const PeerId& peer, std::uint64_t upload, std::uint64_t download, OpId op, Instant now, Actions& out);
 
+    // Nobody waits for `op` any more: its stream is reset and no Complete comes.
+    void cancel(OpId op, Actions& out);
+
     void opened(const StreamInfo& stream, Instant now, Actions& out) override;
     void open_failed(const PeerId& peer, std::uint64_t cookie, const Error& error, Instant now, Actions& out) override;
     std::size_t received(StreamRef stream, ByteView bytes, Instant now, Actions& out) override;

@@ -48,7 +48,30 @@ void Ping::fail(const PeerId& peer, const Error& error, Actions& out) {
     keys_.erase(asking.key);
     ours_.erase(asking.stream);
     out.push_back(ClearTimer{asking.key});
-    for (const auto op : asking.waiting) out.push_back(Complete{op, error});
+    for (const auto op : asking.waiting) {
+        if (op) out.push_back(Complete{op, error});
+    }
+}
+
+void Ping::cancel(OpId op, Actions& out) {
+    for (auto& [peer, asking] : asking_) {
+        const auto it = std::find(asking.waiting.begin(), asking.waiting.end(), op);
+        if (it == asking.waiting.end()) continue;
+        // The echo of a ping that is on its way comes all the same: nobody takes its place before.
+        if (asking.sent && it == asking.waiting.begin() && asking.waiting.size() > 1) {
+            *it = OpId{};
+            return;
+        }
+        asking.waiting.erase(it);
+        const bool wanted =
+            std::any_of(asking.waiting.begin(), asking.waiting.end(), [](OpId waiting) { return static_cast<bool>(waiting); });
+        if (wanted || (!asking.sent && asking.stream)) return;
+        const auto stream = asking.stream;
+        asking.waiting.clear();
+        fail(PeerId{peer}, Errc::cancelled, out);
+        if (stream) out.push_back(ResetStream{stream});
+        return;
+    }
 }
 
 void Ping::opened(const StreamInfo& stream, Instant now, Actions& out) {
@@ -79,7 +102,7 @@ std::size_t Ping::received(StreamRef stream, ByteView bytes, Instant now, Action
         }
         asking.matched += bytes.size();
         if (asking.matched == size) {
-            out.push_back(Complete{asking.waiting.front(), now - asking.since});
+            if (asking.waiting.front()) out.push_back(Complete{asking.waiting.front(), now - asking.since});
             asking.waiting.pop_front();
             asking.sent = false;
             next(asking, now, out);

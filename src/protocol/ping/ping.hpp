@@ -25,6 +25,9 @@ public:
     // Completes with the round trip as Duration, or an Error (timeout, protocol_error, not_supported, limit_exceeded ...).
     void ping(const PeerId& peer, OpId op, Instant now, Actions& out);
 
+    // Nobody waits for `op` any more: no Complete comes for it. The stream goes too, unless others wait on it.
+    void cancel(OpId op, Actions& out);
+
     void opened(const StreamInfo& stream, Instant now, Actions& out) override;
     void open_failed(const PeerId& peer, std::uint64_t cookie, const Error& error, Instant now, Actions& out) override;
     std::size_t received(StreamRef stream, ByteView bytes, Instant now, Actions& out) override;

@@ -75,7 +75,7 @@ TEST(Receiver, EpochsAndStreamsDoNotMultiplyTheCredit) {
     for (std::uint32_t s = 1; s <= 100; ++s) {
         const StreamRef stream{LinkId{1}, StreamId{s}};
         ASSERT_TRUE(sink.receiver.opened(stream, "LAN"));
-        ASSERT_TRUE(sink.feed(stream, hello({}), at(1s)));
+        ASSERT_TRUE(sink.feed(stream, hello({}), at(s * 1s)));
         Bytes add;
         wire::append_add(add, described(0, "a", 100 + s));
         ASSERT_TRUE(sink.feed(stream, add, at(1s)));
@@ -90,6 +90,48 @@ TEST(Receiver, EpochsAndStreamsDoNotMultiplyTheCredit) {
     // Consumption of what came under older epochs gives the credit back.
     sink.consume_all(at(2s));
     EXPECT_LT(sink.receiver.memory(), 1000U);
+}
+
+TEST(Receiver, TooManyHellosAreRefusedAndTheCurrentStreamStays) {
+    Sink sink;
+    std::uint32_t s = 0;
+    const auto say_hello = [&](Instant now) {
+        const StreamRef stream{LinkId{1}, StreamId{++s}};
+        EXPECT_TRUE(sink.receiver.opened(stream, "LAN"));
+        const auto ok = sink.feed(stream, hello({described(0, "a")}), now);
+        if (!ok) sink.receiver.closed(stream);
+        return ok;
+    };
+    for (int i = 0; i < 20; ++i) ASSERT_TRUE(say_hello(at(1s))) << i;
+    const auto current = sink.receiver.current();
+    const auto refused = say_hello(at(1s));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::limit_exceeded);
+    EXPECT_EQ(sink.receiver.hellos_refused(), 1U);
+    EXPECT_EQ(sink.receiver.current(), current);
+    ASSERT_TRUE(sink.feed(current, data(0, 1, "x"), at(1s)));
+    EXPECT_EQ(sink.got.size(), 1U);
+    // Ten a second from then on.
+    int taken = 0;
+    for (auto t = 1s + 10ms; t <= 11s; t += 10ms) taken += say_hello(at(t)).has_value() ? 1 : 0;
+    EXPECT_GE(taken, 99);
+    EXPECT_LE(taken, 100);
+}
+
+// An honest sender whose attachments all fail waits 0.1 s, then twice as long each time, at most 5 s: never refused.
+TEST(Receiver, AnHonestSenderStaysBelowTheLimitOfHellos) {
+    Sink sink;
+    Duration t = 1s;
+    Duration wait = 100ms;
+    for (std::uint32_t s = 1; s <= 200; ++s) {
+        const StreamRef stream{LinkId{1}, StreamId{s}};
+        ASSERT_TRUE(sink.receiver.opened(stream, "LAN"));
+        ASSERT_TRUE(sink.feed(stream, hello({described(0, "a")}), at(t))) << s;
+        sink.receiver.closed(stream);
+        t += wait;
+        wait = s % 20 == 0 ? Duration{100ms} : std::min<Duration>(5s, 2 * wait);  // sometimes one lasts, and it begins anew
+    }
+    EXPECT_EQ(sink.receiver.hellos_refused(), 0U);
 }
 
 TEST(Receiver, TheLatestHelloWins) {

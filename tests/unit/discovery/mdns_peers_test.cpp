@@ -175,6 +175,15 @@ TEST(MdnsPeers, GoodbyeByPtrOrTxt) {
     }
 }
 
+// A peer that came again at the same address has another instance name: who waits to dial it learns that it is back.
+TEST(MdnsPeers, AnotherRunOfAPeerIsNews) {
+    Listener listener;
+    EXPECT_EQ(listener.hear(response('c', {dnsaddr("/ip4/192.0.2.2/tcp/1", 2)})).size(), 1u);
+    EXPECT_TRUE(listener.hear(response('c', {dnsaddr("/ip4/192.0.2.2/tcp/1", 2)})).empty());
+    EXPECT_EQ(listener.hear(response('d', {dnsaddr("/ip4/192.0.2.2/tcp/1", 2)})).size(), 1u);
+    EXPECT_TRUE(listener.hear(response('d', {dnsaddr("/ip4/192.0.2.2/tcp/1", 2)})).empty());
+}
+
 TEST(MdnsPeers, GoodbyeOfANeverSeenPeerSaysNothing) {
     Listener listener;
     EXPECT_TRUE(listener.hear(response('c', {dnsaddr("/ip4/192.0.2.2/tcp/1", 2)}, 0)).empty());

@@ -101,6 +101,28 @@ TEST_F(PerfTest, TheLinkIsLost) {
     EXPECT_EQ(client.streams() + server.streams(), 0U);
 }
 
+TEST_F(PerfTest, ACancelledRunTakesItsStreamAlong) {
+    begin(1000, 1000);
+    client.cancel(OpId{2}, out);
+    EXPECT_TRUE(out.empty());
+    client.cancel(OpId{1}, out);
+    EXPECT_EQ(count<ResetStream>(out), 1U);
+    EXPECT_EQ(count<Complete>(out), 0U);
+    EXPECT_EQ(client.streams(), 0U);
+}
+
+TEST_F(PerfTest, CancelledWhileItsStreamOpens) {
+    client.run(peer(1), 1, 1, OpId{1}, at(1s), out);
+    const auto cookie = last<OpenStream>(out)->cookie;
+    out.clear();
+    client.cancel(OpId{1}, out);
+    client.opened({.ref = stream_a, .peer = peer(1), .protocol = Perf::id, .direction = Direction::outbound, .caps = {}, .cookie = cookie},
+                  at(1s), out);
+    EXPECT_EQ(count<ResetStream>(out), 1U);
+    EXPECT_EQ(count<Complete>(out), 0U);
+    EXPECT_EQ(client.streams(), 0U);
+}
+
 TEST_F(PerfTest, RefusedBeforeItBegan) {
     client.run(peer(1), 1, 1, OpId{4}, at(1s), out);
     client.open_failed(peer(1), last<OpenStream>(out)->cookie, Errc::not_supported, at(1s), out);

@@ -99,6 +99,58 @@ TEST_F(PingTest, AnIdleStreamIsGivenUp) {
     EXPECT_EQ(ping.streams(), 0U);
 }
 
+TEST_F(PingTest, ACancelledPingTakesItsStreamAlong) {
+    ask(1);
+    out.clear();
+    ping.cancel(OpId{1}, out);
+    EXPECT_EQ(count<ResetStream>(out), 1U);
+    EXPECT_EQ(count<ClearTimer>(out), 1U);
+    EXPECT_EQ(count<Complete>(out), 0U);
+    EXPECT_EQ(ping.streams(), 0U);
+    out.clear();
+    ping.cancel(OpId{1}, out);
+    EXPECT_TRUE(out.empty());
+}
+
+TEST_F(PingTest, CancelledWhileItsStreamOpens) {
+    ping.ping(peer(1), OpId{1}, at(1s), out);
+    cookie = last<OpenStream>(out)->cookie;
+    out.clear();
+    ping.cancel(OpId{1}, out);
+    EXPECT_EQ(ping.streams(), 0U);
+    ping.opened(info(Direction::outbound), at(1s), out);
+    EXPECT_EQ(count<ResetStream>(out), 1U);
+    EXPECT_EQ(count<Complete>(out), 0U);
+}
+
+TEST_F(PingTest, OthersOnTheStreamOfACancelledPingGoOn) {
+    ask(1);
+    ping.ping(peer(1), OpId{2}, at(1s), out);
+    ping.ping(peer(1), OpId{3}, at(1s), out);
+    const auto first = pull_all(ping, stream_a, at(1s));
+    out.clear();
+    ping.cancel(OpId{1}, out);  // on its way
+    ping.cancel(OpId{3}, out);  // waits
+    EXPECT_TRUE(out.empty());
+    ping.received(stream_a, first, at(2s), out);
+    EXPECT_EQ(count<Complete>(out), 0U);
+    const auto second = pull_all(ping, stream_a, at(2s));
+    ASSERT_EQ(second.size(), Ping::size);
+    ping.received(stream_a, second, at(3s), out);
+    ASSERT_EQ(count<Complete>(out), 1U);
+    EXPECT_EQ(last<Complete>(out)->op, OpId{2});
+    // The last one that is wanted goes while nobody's echo is awaited.
+    ping.ping(peer(1), OpId{4}, at(4s), out);
+    ping.ping(peer(1), OpId{5}, at(4s), out);
+    pull_all(ping, stream_a, at(4s));
+    out.clear();
+    ping.cancel(OpId{4}, out);
+    ping.cancel(OpId{5}, out);
+    EXPECT_EQ(count<ResetStream>(out), 1U);
+    EXPECT_EQ(count<Complete>(out), 0U);
+    EXPECT_EQ(ping.streams(), 0U);
+}
+
 TEST_F(PingTest, TooManyWait) {
     ask(1);
     for (std::uint64_t i = 0; i < Ping::max_waiting + 5; ++i) ping.ping(peer(1), OpId{10 + i}, at(1s), out);
