@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What takes minutes: cables cut for a second and for a minute while messages flow, hosts that come late, processes that are
-killed, hosts that fall silent. The cases run beside each other, each in its own network; times are printed and judged.
+stopped or killed, hosts that fall silent. The cases run beside each other, each in its own network; times are printed and judged.
 
 Usage: long_test.py PROGRAM [CASE ...]"""
 import os
+import signal
 import sys
 import threading
 import time
@@ -56,8 +57,9 @@ def connected(peer, other, seconds, start=0):
                      time.monotonic() + seconds, start)
 
 
-def cut(case, program, seconds, pull, messages):
-    """`messages` at 1,000 a second each way between two hosts; after 3 s the link is gone for `seconds`."""
+def cut(case, program, seconds, how, messages, held=False):
+    """`messages` at 1,000 a second each way between two hosts; after 3 s the link is gone for `seconds`: its cable, its interface, or
+    the process at one end stands still. `held`: it must be the same link afterwards."""
     lan = Lan(case, program, 2, peers=1, messages=messages, pace=1000)
     try:
         one, two = (lan.start(host) for host in lan.hosts)
@@ -65,13 +67,17 @@ def cut(case, program, seconds, pull, messages):
         connected(two, one, 10)
         time.sleep(3)
         at = time.monotonic()
-        if pull:
+        if how == "cable":
             lan.net.cut(one.host)
+        elif how == "stop":
+            one.process.send_signal(signal.SIGSTOP)
         else:
             ip("link", "set", "eth0", "down", host=one.host)
         time.sleep(seconds)
-        if pull:
+        if how == "cable":
             lan.net.join(one.host, lan.bridge)
+        elif how == "stop":
+            one.process.send_signal(signal.SIGCONT)
         else:
             ip("link", "set", "eth0", "up", host=one.host)
         back = time.monotonic()
@@ -88,6 +94,8 @@ def cut(case, program, seconds, pull, messages):
                 raise Failure(f"received, delivered, wrong, failed are {counts} instead of {messages} twice")
         linked = f"linked again {min(again):.1f} s after its end" if again else "the link held"
         say(case, f"{seconds} s without a link, {linked}; {messages} messages each way, nothing lost, done {done:.1f} s after")
+        if again and held:
+            raise Failure("another link was made")
         if again and min(again) > BACK_S:
             raise Failure(f"linked again only after {min(again):.1f} s")
     finally:
@@ -95,19 +103,28 @@ def cut(case, program, seconds, pull, messages):
 
 
 def cable_1s(case, program):
-    cut(case, program, 1, True, 10_000)
+    cut(case, program, 1, "cable", 10_000)
 
 
 def cable_60s(case, program):
-    cut(case, program, 60, True, 70_000)
+    cut(case, program, 60, "cable", 70_000)
 
 
 def down_1s(case, program):
-    cut(case, program, 1, False, 10_000)
+    cut(case, program, 1, "interface", 10_000)
 
 
 def down_60s(case, program):
-    cut(case, program, 60, False, 70_000)
+    cut(case, program, 60, "interface", 70_000)
+
+
+def stopped_13s(case, program):
+    """SIGSTOP and SIGCONT: the own pause is not the peer's silence, and the peer waits 15 s."""
+    cut(case, program, 13, "stop", 20_000, held=True)
+
+
+def stopped_60s(case, program):
+    cut(case, program, 60, "stop", 70_000)
 
 
 def late_host(case, program):
@@ -196,7 +213,8 @@ def silent_host(case, program):
     gone(case, program, True)
 
 
-CASES = {case.__name__: case for case in (cable_1s, cable_60s, down_1s, down_60s, late_host, late_cable, killed, silent_host)}
+CASES = {case.__name__: case for case in (cable_1s, cable_60s, down_1s, down_60s, stopped_13s, stopped_60s, late_host,
+                                          late_cable, killed, silent_host)}
 
 
 def main():
