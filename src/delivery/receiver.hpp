@@ -99,6 +99,7 @@ public:
     bool owns(storage::LaneKey key) const noexcept;
 
     std::uint64_t resyncs() const noexcept { return resyncs_; }
+    std::uint64_t pieces() const noexcept { return pieces_; }        // DATA frames that came
     std::uint64_t forgotten() const noexcept { return forgotten_; }  // rows that had to go though their sender may go on with them
     std::uint64_t hellos_refused() const noexcept { return hellos_refused_; }
     std::size_t rows() const noexcept { return rows_.size(); }
@@ -176,6 +177,7 @@ private:
     std::vector<std::uint32_t> due_;  // rows with an answer due now or at ack_at_
     std::optional<Instant> ack_at_;
     std::uint64_t resyncs_ = 0;
+    std::uint64_t pieces_ = 0;
     std::uint64_t forgotten_ = 0;
     std::uint64_t uses_ = 0;
     std::size_t granted_ = 0;         // sum of the windows of all rows

@@ -45,6 +45,7 @@ void Receiver::begin(Row& row, const Lane& lane) {
 
 Status Receiver::on_data(const Lane& lane, const wire::Data& data, Instant, Packer& packer, Batch& batch) {
     auto& row = *rows_[lane.row];
+    ++pieces_;
     const bool first = fresh(row, lane);
     if (data.seq != (first ? lane.first : row.have + 1)) return miscounted();
     if (data.total > config_.max_message) return Error{Errc::protocol_error, "a message is larger than the limit that RESUME told"};

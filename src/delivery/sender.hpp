@@ -123,6 +123,7 @@ public:
     struct Filled {
         std::size_t bytes = 0;
         bool more = false;  // more could be written at once
+        bool data = false;  // messages are among it, not only questions
     };
     Filled fill(MutableBytes out, Instant now);
     bool wants_fill() const noexcept;

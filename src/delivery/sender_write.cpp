@@ -185,6 +185,7 @@ Sender::Filled Sender::fill(MutableBytes out, Instant now) {
                 break;
             }
             filled.bytes += n;
+            filled.data = true;
             higher_bytes_ += n;
             if (n >= budget) break;
             budget -= n;

@@ -259,7 +259,6 @@ void Engine::on_event(Link& link, connection::Event& in, Instant now) {
         case Kind::data: {
             if (in.tag == messages_tag) {
                 link.connection->consumed(in.stream, in.data.size(), now);  // credit of lanes bounds memory, not this window
-                link.used_at = now;
                 message_bytes(link, in.stream, in.data, now);
                 return;
             }
@@ -396,7 +395,7 @@ protocol::Handler::Pulled Engine::pull_stream(Link& link, const connection::Conn
         const StreamRef ref{link.id, grant.stream};
         if (peer->out == ref && peer->sender) {
             const auto filled = peer->sender->fill(grant.room, now);
-            if (filled.bytes != 0) {
+            if (filled.data) {
                 link.used_at = now;
                 link.carried = true;
             }

@@ -219,7 +219,9 @@ void Engine::message_bytes(Link& link, StreamId id, ByteView bytes, Instant now)
     if (peer == nullptr) return;
     const StreamRef ref{link.id, id};
     if (peer->out == ref) {
+        const auto before = peer->sender->acknowledged();
         const auto ok = peer->sender->received(bytes, now);
+        if (peer->sender->acknowledged() != before) link.used_at = now;  // an answer to a question alone is no use of the link
         drain_sender(*peer);
         if (!ok) {
             peer->out = {};
@@ -235,8 +237,10 @@ void Engine::message_bytes(Link& link, StreamId id, ByteView bytes, Instant now)
     }
     if (!peer->receiver) return;
     const auto before = outputs_.messages.messages.size();
+    const auto pieces = peer->receiver->pieces();
     const auto ok = peer->receiver->received(ref, bytes, now, packer_, outputs_.messages);
     stats_.messages_received += outputs_.messages.messages.size() - before;
+    if (peer->receiver->pieces() != pieces) link.used_at = now;
     if (const auto fenced = peer->receiver->take_fenced()) {
         if (auto* old = links_.live(fenced->link)) {
             drop_stream(*old, fenced->stream);

@@ -171,21 +171,22 @@ void World::drain(Node& node) {
 void World::take_messages(Node& node) {
     auto& messages = node.engine->outputs().messages;
     if (messages.empty()) return;
-    auto batch = std::make_unique<delivery::Batch>(std::move(messages));
+    node.application.push_back(std::make_unique<delivery::Batch>(std::move(messages)));
     messages = {};
     node.engine->end_batch();
-    ++node.batches_waiting;
     node.app_free = std::max(node.app_free, now_.steady) + random_.between(Duration{}, profile.max_app_delay);
-    schedule(node.app_free, [this, &node, batch = std::move(batch)]() mutable { consume(node, std::move(batch)); });
+    schedule(node.app_free, [this, &node] { consume(node); });
 }
 
-void World::consume(Node& node, std::unique_ptr<delivery::Batch> batch) {
-    if (paused(node)) {
-        return when_awake(node.index, [this, &node, batch = std::move(batch)]() mutable { consume(node, std::move(batch)); });
-    }
+// The oldest batch: whatever pauses come between, they stay in order.
+void World::consume(Node& node) {
+    if (paused(node)) return when_awake(node.index, [this, &node] { consume(node); });
+    if (node.application.empty()) return;
+    const auto batch = std::move(node.application.front());
+    node.application.pop_front();
     struct Last {
         std::uint32_t source, row, generation;
-        std::uint64_t seq;
+        std::uint64_t mark;
     };
     std::vector<Last> rows;
     for (const auto& message : batch->messages) {
@@ -196,13 +197,12 @@ void World::consume(Node& node, std::unique_ptr<delivery::Batch> batch) {
             return last.source == message.source && last.row == message.row && last.generation == message.generation;
         });
         if (same == rows.end()) {
-            rows.push_back({message.source, message.row, message.generation, message.seq});
+            rows.push_back({message.source, message.row, message.generation, message.mark()});
         } else {
-            same->seq = message.seq;
+            same->mark = message.mark();
         }
     }
-    for (const auto& row : rows) node.engine->consumed(row.source, row.row, row.generation, row.seq, now_);
-    --node.batches_waiting;
+    for (const auto& row : rows) node.engine->consumed(row.source, row.row, row.generation, row.mark, now_);
     turn(node);
 }
 

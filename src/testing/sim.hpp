@@ -67,7 +67,7 @@ public:
         Function<void(const PeerEvent&)> on_event;
         Function<void(const engine::Released&)> on_released;
         Function<void(const delivery::Outcome&)> on_outcome;
-        std::size_t batches_waiting = 0;
+        std::deque<std::unique_ptr<delivery::Batch>> application;  // batches that it has not taken yet
 
     private:
         friend class World;
@@ -156,7 +156,7 @@ private:
     void turn(Node& node);
     void drain(Node& node);
     void take_messages(Node& node);
-    void consume(Node& node, std::unique_ptr<delivery::Batch> batch);
+    void consume(Node& node);
     bool paused(const Node& node) const noexcept { return node.paused_until > now_.steady; }
     void later(Duration after, NodeId node, Function<void()> what);
     void when_awake(NodeId node, Function<void()> what);  // now, or behind the timers that are due when the pause ends

@@ -384,7 +384,7 @@ private:
             // 3 channels x 4 priorities + tiny, each with the largest message it ever held.
             expect(i, "bytes of senders", load.sender_bytes, others * 13 * 1024 * 1024);
             expect(i, "bytes of receivers", load.receiver_bytes, others * 13 * 1024);
-            expect(i, "batches", world_.node(i).batches_waiting, 0);
+            expect(i, "batches", world_.node(i).application.size(), 0);
         }
     }
 
