@@ -53,8 +53,7 @@ Status sweep(Connection& db, const std::string& table, const std::string& key, V
 
 class Salvage {
 public:
-    Salvage(Connection& from, Connection& to, Tables tables, std::uint64_t seed) noexcept
-        : from_(from), to_(to), tables_(std::move(tables)), seed_(seed) {}
+    Salvage(Connection& from, Tables to, std::uint64_t seed) noexcept : from_(from), tables_(std::move(to)), seed_(seed) {}
 
     Result<Salvaged> run() {
         for (const auto part : {&Salvage::read_state, &Salvage::out_lanes, &Salvage::in_lanes, &Salvage::out_messages, &Salvage::gaps,
@@ -220,7 +219,6 @@ private:
     }
 
     Connection& from_;
-    Connection& to_;
     Tables tables_;
     std::uint64_t seed_;
     Salvaged done_;
@@ -240,7 +238,7 @@ private:
 Result<Salvaged> salvage(Connection& from, Connection& to, std::uint64_t seed) {
     auto tables = Tables::prepare(to);
     if (!tables) return tables.error();
-    return Salvage{from, to, std::move(*tables), seed}.run();
+    return Salvage{from, std::move(*tables), seed}.run();
 }
 
 }  // namespace kith::store
