@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -29,10 +30,12 @@ std::uint64_t mix(std::uint64_t z) noexcept {
 // Visits a table from its beginning to what cannot be read, then from its end back to there. Keys must rise (fall): in a
 // damaged tree pages may lead back to themselves.
 template <class Visit>
-Status sweep(Connection& db, const std::string& table, const std::string& key, Visit visit) {
+Status sweep(Connection& db, std::string_view table, std::string_view key, Visit visit) {
     std::optional<std::uint64_t> last;
     for (const bool back : {false, true}) {
-        auto s = Statement::prepare(db, "SELECT * FROM " + table + " ORDER BY " + key + (back ? " DESC" : ""));
+        std::string sql = "SELECT * FROM ";
+        sql.append(table).append(" ORDER BY ").append(key).append(back ? " DESC" : "");
+        auto s = Statement::prepare(db, sql);
         if (!s) return only_damage(s.error()) ? Status{} : Status{s.error()};
         std::optional<std::uint64_t> before;
         Scan scan(*s);
