@@ -19,6 +19,7 @@ RUNS = {
     "bulk": [(["bulk"], 90)],
     "round_trip": [(["round_trip"], 60)],
     "memory": [(["memory"], 150)],
+    "store": [(["store"], 60)],
 }
 
 # name: what is judged, the bound, "at least" or "at most"; for messages only beside CURVE
@@ -31,6 +32,9 @@ TARGETS = {
     "memory dialled": ("ours", 32 * 1024, "<="),
     "memory, 1 message": ("ours", 32 * 1024, "<="),
     "messages 64 B": ("ratio", 1, ">="),
+    "stored, 100 a commit, of CPU": ("ours", 120_000, ">="),
+    "stored and settled, of CPU": ("ours", 60_000, ">="),
+    "put and processed, of CPU": ("ours", 60_000, ">="),
 }
 GATE = "messages 64 B"
 

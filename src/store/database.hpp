@@ -39,7 +39,8 @@ public:
     // Into the transaction, which begins with the first request. `internal`: an operation that does not fit to what is stored
     // (an Advance or Append that is not at its place, an unknown lane).
     Status apply(const storage::Request& request);
-    // All requests since the last one, in one commit that is on the disk when this returns.
+    // All requests since the last one, in one commit that is on the disk when this returns. It may succeed and leave the object
+    // broken: when the log could not be written into the file afterwards.
     Status commit();
     void rollback();
     bool pending() const noexcept;  // there is something to commit

@@ -10,6 +10,8 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "store/vfs_files.hpp"
@@ -63,6 +65,9 @@ Result<Files> Files::open(std::string path, std::string vfs, std::size_t ballast
     }
     out.ballast_ = ballast;
     if (auto ok = make_folder(folder_of(out.path_)); !ok) return ok.error();
+    // Through whatever links it was named: the lock and the log belong beside the file itself.
+    std::error_code failed;
+    if (const auto real = std::filesystem::weakly_canonical(out.path_, failed); !failed) out.path_ = real.string();
     const auto lock = out.path_ + ".lock";
     out.lock_ = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
     if (out.lock_ < 0) return os_error(errno, "open the lock", lock);

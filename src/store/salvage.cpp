@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -29,10 +30,12 @@ std::uint64_t mix(std::uint64_t z) noexcept {
 // Visits a table from its beginning to what cannot be read, then from its end back to there. Keys must rise (fall): in a
 // damaged tree pages may lead back to themselves.
 template <class Visit>
-Status sweep(Connection& db, const std::string& table, const std::string& key, Visit visit) {
+Status sweep(Connection& db, std::string_view table, std::string_view key, Visit visit) {
     std::optional<std::uint64_t> last;
     for (const bool back : {false, true}) {
-        auto s = Statement::prepare(db, "SELECT * FROM " + table + " ORDER BY " + key + (back ? " DESC" : ""));
+        std::string sql = "SELECT * FROM ";
+        sql.append(table).append(" ORDER BY ").append(key).append(back ? " DESC" : "");
+        auto s = Statement::prepare(db, sql);
         if (!s) return only_damage(s.error()) ? Status{} : Status{s.error()};
         std::optional<std::uint64_t> before;
         Scan scan(*s);
@@ -53,8 +56,7 @@ Status sweep(Connection& db, const std::string& table, const std::string& key, V
 
 class Salvage {
 public:
-    Salvage(Connection& from, Connection& to, Tables tables, std::uint64_t seed) noexcept
-        : from_(from), to_(to), tables_(std::move(tables)), seed_(seed) {}
+    Salvage(Connection& from, Tables to, std::uint64_t seed) noexcept : from_(from), tables_(std::move(to)), seed_(seed) {}
 
     Result<Salvaged> run() {
         for (const auto part : {&Salvage::read_state, &Salvage::out_lanes, &Salvage::in_lanes, &Salvage::out_messages, &Salvage::gaps,
@@ -220,7 +222,6 @@ private:
     }
 
     Connection& from_;
-    Connection& to_;
     Tables tables_;
     std::uint64_t seed_;
     Salvaged done_;
@@ -240,7 +241,7 @@ private:
 Result<Salvaged> salvage(Connection& from, Connection& to, std::uint64_t seed) {
     auto tables = Tables::prepare(to);
     if (!tables) return tables.error();
-    return Salvage{from, to, std::move(*tables), seed}.run();
+    return Salvage{from, std::move(*tables), seed}.run();
 }
 
 }  // namespace kith::store

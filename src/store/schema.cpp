@@ -13,7 +13,7 @@ struct Table {
 };
 
 // Integers that are 64 bits wide without a sign are stored as the signed number of the same bits.
-constexpr std::array tables{
+constexpr std::array all_tables{
     Table{"state",
           "CREATE TABLE state(one INTEGER PRIMARY KEY,clean INTEGER,age INTEGER,last_out INTEGER,last_in INTEGER,"
           "last_inbox INTEGER,last_outcome INTEGER,out_lanes INTEGER,in_lanes INTEGER,outcomes INTEGER,crc INTEGER)"},
@@ -50,7 +50,7 @@ Result<Found> find_tables(Connection& db) {
         if (!row) return row.error();
         if (!*row) return out;
         ++out.all;
-        for (const auto& table : tables) {
+        for (const auto& table : all_tables) {
             if (statement->text(0) != table.name) continue;
             out.known = true;
             if (statement->text(1) == table.sql) ++out.ours;
@@ -184,7 +184,7 @@ Result<Form> form_of(Connection& db) {
     const auto found = find_tables(db);
     if (!found) return found.error();
     if (found->all == 0 && *version == 0 && *application == 0 && *pages <= 1) return Form::empty;
-    const bool exact = found->ours == tables.size() && found->all == tables.size();
+    const bool exact = found->ours == all_tables.size() && found->all == all_tables.size();
     if (exact && *version == schema_version && *application == application_id) return Form::ours;
     if (*application == application_id && *version > schema_version) {
         return Error{Errc::newer_version, "database",
@@ -197,7 +197,7 @@ Result<Form> form_of(Connection& db) {
 }
 
 Status make_tables(Connection& db) {
-    for (const auto& table : tables) {
+    for (const auto& table : all_tables) {
         if (auto ok = db.run(table.sql); !ok) return ok;
     }
     const auto marks = "PRAGMA application_id=" + std::to_string(application_id) + ";PRAGMA user_version=" + std::to_string(schema_version);

@@ -111,6 +111,22 @@ TEST(StoreFiles, ASecondProcessIsRefused) {
     for (const int fd : {ready[0], ready[1], end[0], end[1]}) ::close(fd);
 }
 
+TEST(StoreFiles, ALinkIsTheFileItLeadsTo) {
+    const Folder folder;
+    std::filesystem::create_directory(folder / "real");
+    std::filesystem::create_directory_symlink(folder / "real", folder / "way");
+    std::filesystem::create_symlink(folder / "real/kith.db", folder / "link.db");
+    auto db = Database::open(folder / "real/kith.db", {});
+    ASSERT_TRUE(db);
+    EXPECT_EQ(Database::open(folder / "way/kith.db", {}).error(), Errc::in_use);
+    EXPECT_EQ(Database::open(folder / "link.db", {}).error(), Errc::in_use);
+    ASSERT_TRUE(db->close());
+    std::ofstream{folder / "real/kith.db"} << std::string(9000, 'x');
+    ASSERT_TRUE(Database::open(folder / "link.db", {}));
+    EXPECT_TRUE(std::filesystem::is_symlink(folder / "link.db"));
+    EXPECT_TRUE(std::filesystem::exists(folder / "real/kith.db.damaged-1"));
+}
+
 TEST(StoreFiles, AProcessThatDiesLosesNothingThatWasCommitted) {
     const Folder folder;
     const auto path = folder / "kith.db";
