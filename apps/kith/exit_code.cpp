@@ -42,6 +42,7 @@ Exit exit_code(Errc code) noexcept {
         case Errc::not_supported:
         case Errc::limit_exceeded:
         case Errc::queue_full:
+        case Errc::would_block_callback:
             return Exit::refused;
 
         case Errc::decrypt_failed:

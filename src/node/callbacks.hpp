@@ -63,12 +63,14 @@ public:
     void push_answer(Function<void()> call) { put({{}, std::move(call), Kind::answer}); }
     // As push; when max_events of them wait, the oldest is dropped and counted.
     void push_event(Function<void()> call);
+    void count_dropped_events(std::uint64_t n) noexcept { events_dropped_.fetch_add(n, std::memory_order_relaxed); }
     void set_handler(std::string_view channel, ChannelHandler handler);
 
     // Runs what waits; returns how much. Dispatch::manual and ::loop. 0 inside a callback.
     std::size_t run();
     bool waiting() const;
     int descriptor() const noexcept { return descriptor_; }
+    bool ended() const noexcept { return allowed() != Allowed::everything; }  // no further callback may run
     bool on_callback_thread() const noexcept { return runner_.load(std::memory_order_relaxed) == std::this_thread::get_id(); }
     std::uint64_t wakeups() const noexcept { return wakeups_.load(std::memory_order_relaxed); }
     std::uint64_t events_dropped() const noexcept { return events_dropped_.load(std::memory_order_relaxed); }
