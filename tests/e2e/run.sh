@@ -4,13 +4,17 @@
 set -eu -o pipefail
 cd "$(dirname "$0")/../.."
 peer=build/dev/tests/e2e/lan_peer
-if [ ! -x "$peer" ]; then
-  echo "run.sh: $peer is not built (make build)" >&2
-  exit 1
-fi
+for program in "$peer" build/dev/apps/kith/kith; do
+  if [ ! -x "$program" ]; then
+    echo "run.sh: $program is not built (make build)" >&2
+    exit 1
+  fi
+done
 failed=0
 echo "== hosts on a LAN: found within 2 s, 1,000 messages each way (load: $(cut -d' ' -f1 /proc/loadavg))"
 python3 -B tests/e2e/lan/lan_test.py "$peer" --judge-times --repeat 3 || failed=1
+echo "== csend's sequence between three hosts, and bursts"
+python3 -B tests/e2e/csend_test.py build/dev/apps/kith/kith --judge-times --repeat 3 || failed=1
 echo "== cuts, late hosts, dead hosts (two minutes)"
 python3 -B tests/e2e/lan/long_test.py "$peer" || failed=1
 if [ "$failed" = 1 ]; then
