@@ -18,6 +18,8 @@ RUNS = {
     "connections": [(["connections"], 60)],
     "bulk": [(["bulk"], 90)],
     "round_trip": [(["round_trip"], 60)],
+    "latency": [(["latency"], 60)],
+    "slow_receiver": [(["slow_receiver"], 90)],
     "memory": [(["memory"], 150)],
 }
 
@@ -27,6 +29,10 @@ TARGETS = {
     "bulk upload": ("ratio", 0.6, ">="),
     "bulk download": ("ratio", 0.6, ">="),
     "round trip p50": ("ratio", 2, "<="),
+    "latency p95, window 1": ("ratio", 0.1, "<="),
+    "latency p95, window 100": ("ratio", 0.1, "<="),
+    "slow: other channel": ("ratio", 0.8, ">="),
+    "slow: other peer": ("ratio", 0.8, ">="),
     "memory accepted": ("ours", 32 * 1024, "<="),
     "memory dialled": ("ours", 32 * 1024, "<="),
     "memory, 1 message": ("ours", 32 * 1024, "<="),
