@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One process of the fault matrix: sends numbered messages at a rate, and writes down what it accepted, handed over and was told.
-// Usage: delivery_peer --node N --log FILE [--strength reliable] [--rate PER_SECOND] [--queue-mib M] [--lan 0|1] [--listen ADDR|none]
+// Usage: delivery_peer --node N --log FILE [--strength reliable] [--rate PER_SECOND] [--queue-mib M] [--lan 0|1]
 // Commands on standard input, one a line:
 //   peer INDEX ID       who the other is          connect MULTIADDR
 //   run                 send to it from now on    pause            send no more
@@ -30,7 +30,6 @@ struct Options {
     std::size_t node = 0;
     std::string log;
     std::string strength = "reliable";
-    std::string listen = "/ip4/0.0.0.0/tcp/0";
     double rate = 500;
     std::size_t queue_mib = 8;
     bool lan = false;
@@ -89,7 +88,7 @@ private:
     kith::Config config() const {
         kith::Config out;
         out.lan = options_.lan;
-        out.listen = options_.listen == "none" ? std::vector<std::string>{} : std::vector{options_.listen};
+        out.listen = {"/ip4/0.0.0.0/tcp/0"};
         out.max_queued_bytes = options_.queue_mib << 20U;
         auto& policy = out.pressure;
         policy.low = policy.normal = kith::PressureLevel::blocking;  // nobody gives way: what is counted on is accepted
@@ -271,7 +270,6 @@ int main(int argc, char** argv) {
         if (key == "--node") options.node = std::stoul(value);
         if (key == "--log") options.log = value;
         if (key == "--strength") options.strength = value;
-        if (key == "--listen") options.listen = value;
         if (key == "--rate") options.rate = std::stod(value);
         if (key == "--queue-mib") options.queue_mib = std::stoul(value);
         if (key == "--lan") options.lan = value == "1";

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of the fault matrix between two real processes in network namespaces. Each process writes its history; history_check
-judges them: nothing lost, twice, out of order or changed, and a receipt for everything. What a row promises besides is judged
-here. --scale S does S times the repetitions that the matrix asks for (default 0.1); some pairs of hosts work beside each other.
+judges them: nothing lost, twice, out of order or changed, and a receipt for everything. Times that a row promises are judged with
+--judge-times. --scale S does S times the repetitions that the matrix asks for (default 0.1); some pairs of hosts work beside each
+other, and the rows that mostly wait as well.
 
-Usage: matrix_test.py FOLDER_WITH_PROGRAMS [--scale S] [--strength reliable] [--keep] [ROW ...]"""
+Usage: matrix_test.py FOLDER_WITH_PROGRAMS [--scale S] [--strength reliable] [--judge-times] [ROW ...]"""
 import json
 import math
 import os
@@ -47,7 +48,7 @@ class Pair:
         self.logs = [os.path.join(self.folder, f"{node}.jsonl") for node in (0, 1)]
         program = os.path.join(row.programs, "delivery_peer")
         self.peers = [Peer(program, host, **{"node": node, "log": self.logs[node], "strength": row.strength, "rate": rate,
-                                             "queue-mib": queue, "lan": int(lan), "listen": "/ip4/0.0.0.0/tcp/0" if node == 0 or lan else "none"})
+                                             "queue-mib": queue, "lan": int(lan)})
                       for node, host in enumerate(hosts)]
         ids = [peer.id for peer in self.peers]
         for node, peer in enumerate(self.peers):
@@ -57,7 +58,8 @@ class Pair:
         if not lan:
             self.tell(self.peers[1], "connect " + reach(self.port).replace("ID", ids[0]))
         for peer in self.peers:
-            peer.wait("a link", lambda line: line["type"] == "peer" and line["state"] == "connected", time.monotonic() + 20)
+            # Then each knows an address of the other, and accepts messages for it also without a link.
+            peer.wait("a link", lambda line: line["type"] == "peer" and line["state"] == "identified", time.monotonic() + 20)
 
     @staticmethod
     def tell(peer, line):
@@ -116,11 +118,11 @@ class Pair:
 class Row:
     """One row: `work(number, repetitions)` in several pairs at once; what it measures is added to `measured`."""
 
-    def __init__(self, name, programs, folder, scale, strength, asked, work, pairs=PAIRS):
+    def __init__(self, name, programs, folder, scale, strength, judged, asked, work, pairs):
         self.name, self.programs, self.folder, self.strength = name, programs, folder, strength
         self.repetitions = max(1, round(asked * scale))
         self.pairs = min(pairs, self.repetitions)
-        self.scale, self.work = scale, work
+        self.scale, self.work, self.judged = scale, work, judged
         self.messages = 0
         self.measured = {}
         self.failures = []
@@ -128,6 +130,12 @@ class Row:
     def add(self, what, value):
         with out:
             self.measured.setdefault(what, []).append(value)
+
+    def promise(self, what, value, most):
+        """A time, or another number that a busy machine makes worse."""
+        self.add(what, value)
+        if self.judged and value > most:
+            raise Failure(f"{what}: {value:.2f}; promised are {most}")
 
     def run(self):
         begin = time.monotonic()
@@ -236,7 +244,7 @@ class Proxy:
                 return
             for end in (near, far):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            left = [self.random.choice([self.random.randrange(1, 2_000), self.random.randrange(1, 400_000)])]
+            left = [self.random.randrange(1, self.random.choice([2_000, 400_000, 400_000, 400_000]))]  # some during the handshake
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self._copy, args=(source, sink, left), daemon=True).start()
 
@@ -299,10 +307,8 @@ def r1(row, number, _):
         rate = (pair.stats(0)["bytes"] - before) / (time.monotonic() - begin)
         pair.drain(120)
         pair.judge()
-        row.add("part of plain TCP's goodput", rate / plain)
         row.add("KB/s", rate / 1e3)
-        if rate < 0.6 * plain:
-            raise Failure(f"{rate / 1e3:.0f} KB/s; plain TCP has {plain / 1e3:.0f}")
+        row.promise("plain TCP's goodput in ours", plain / max(rate, 1), 1 / 0.6)
     finally:
         net.close()
 
@@ -334,12 +340,14 @@ def r2(row, number, times):
         proxy.cutting = False
         pair.drain(RELINK_S)
         changes = [line for line in pair.peers[1].of("peer") if line["state"] in ("connected", "disconnected")]
-        for before, after in zip(changes, changes[1:]):
-            if before["state"] == "disconnected" and after["state"] == "connected":
-                row.add("s to a new link", (after["ns"] - before["ns"]) / 1e9)
+        waits = [(after["ns"] - before["ns"]) / 1e9 for before, after in zip(changes, changes[1:]) if after["state"] == "connected"]
+        for wait in waits:
+            row.add("s to a new link", wait)
         ends = pair.judge()
         cuts = len(pair.events(1, "disconnected"))
-        row.add("messages repeated for each cut", sum(end["messages_sent"] - end["accepted"] for end in ends) / max(1, cuts))
+        for end in ends:
+            row.promise("messages repeated for each cut", (end["messages_sent"] - end["accepted"]) / cuts, 256)
+        row.promise("s to a new link, p99 of a pair", percentile(waits, 0.99), 1.0)
     finally:
         if pair:
             pair.close()
@@ -363,9 +371,7 @@ def r3(row, number, times):
         if lan.pair.events(0, "disconnected") or lan.pair.events(1, "disconnected"):
             raise Failure("a link ended; TCP survives a second")
         stall = max(end["max_stall_ms"] for end in lan.pair.judge()) / 1e3
-        row.add("s longest stall", stall)
-        if stall > 3:
-            raise Failure(f"nothing came for {stall:.1f} s")
+        row.promise("s longest stall", stall, 3)
     finally:
         lan.close()
 
@@ -381,21 +387,17 @@ def r4(row, number, times):
             at = time.monotonic()
             lan.net.cut(lan.hosts[0])
             for node in (0, 1):
-                row.add("s until noticed", lan.pair.wait_event(node, "disconnected", at, DETECT_S + 5) - at)
+                row.promise("s until noticed", lan.pair.wait_event(node, "disconnected", at, DETECT_S + 15) - at, DETECT_S)
             time.sleep(at + seconds - time.monotonic())
             lan.net.join(lan.hosts[0], lan.bridge)
             healed = time.monotonic()
             linked = lan.pair.wait_event(1, "connected", healed - 0.5, RELINK_S)
             row.add("s to a new link", linked - healed)
             lan.pair.drain(RELINK_S + DRAIN_S)
-            row.add("s drained after it", time.monotonic() - linked)
+            row.promise("s drained after it", time.monotonic() - linked, DRAIN_S)
         lan.pair.judge()
     finally:
         lan.close()
-    if max(row.measured["s until noticed"]) > DETECT_S:
-        raise Failure("a dead link was noticed too late")
-    if max(row.measured["s drained after it"]) > DRAIN_S:
-        raise Failure("draining took too long")
 
 
 def r6(row, number, times):
@@ -409,7 +411,7 @@ def r6(row, number, times):
             at = time.monotonic()
             net.drop("ab"[(turn + number) % 2])
             for node in (0, 1):
-                row.add("s until noticed", pair.wait_event(node, "disconnected", at, DETECT_S + 15) - at)
+                row.promise("s until noticed", pair.wait_event(node, "disconnected", at, DETECT_S + 15) - at, DETECT_S)
             net.drop("none")
             healed = time.monotonic()
             row.add("s to a new link", pair.wait_event(1, "connected", healed - 0.5, RELINK_S) - healed)
@@ -449,6 +451,7 @@ def paused(seconds):
     return work
 
 
+# repetitions that the matrix asks for, pairs of hosts at once
 ROWS = {
     "R1": (1, r1, 1),
     "R2": (3000, r2, PAIRS),
@@ -459,6 +462,7 @@ ROWS = {
     "R7b": (60, paused(60), PAIRS),
     "R7c": (10, paused(600), 1),
 }
+WAITING = ["R4", "R6", "R7b", "R7c"]
 
 
 def main():
@@ -467,12 +471,20 @@ def main():
     strength = words[words.index("--strength") + 1] if "--strength" in words else "reliable"
     chosen = [word for word in words[1:] if word in ROWS] or list(ROWS)
     enter()
-    ok = True
+    good = []
     with tempfile.TemporaryDirectory(prefix="kith-matrix-") as folder:
+        def run(name):
+            good.append(Row(name, os.path.abspath(words[0]), folder, scale, strength, "--judge-times" in words, *ROWS[name]).run())
+
         for name in chosen:
-            asked, work, pairs = ROWS[name]
-            ok = Row(name, os.path.abspath(words[0]), folder, scale, strength, asked, work, pairs).run() and ok
-    sys.exit(0 if ok else 1)
+            if name not in WAITING:
+                run(name)
+        threads = [threading.Thread(target=run, args=(name,)) for name in chosen if name in WAITING]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    sys.exit(0 if len(good) == len(chosen) and all(good) else 1)
 
 
 if __name__ == "__main__":
