@@ -2,7 +2,8 @@
 // One process of the fault matrix: sends numbered messages at a rate, and writes down what it accepted, handed over and was told.
 // Usage: delivery_peer --node N --log FILE [--strength reliable] [--rate PER_SECOND] [--queue-mib M] [--lan 0|1]
 // Commands on standard input, one a line:
-//   peer INDEX ID       who the other is          connect MULTIADDR
+//   peer INDEX ID ADDR  who the other is; it stays known, and so messages for it are accepted, whatever mDNS hears
+//   connect MULTIADDR   may lead to it another way
 //   run                 send to it from now on    pause            send no more
 //   drain               says "drained" when every message has its receipt
 //   stats               numbers of now
@@ -108,9 +109,12 @@ private:
         if (verb == "peer") {
             std::size_t index = 0;
             std::string id;
-            words >> index >> id;
+            std::string text;
+            words >> index >> id >> text;
             const auto peer = kith::PeerId::parse(id);
-            if (!peer) return print(R"("type":"error","text":"not a peer id")");
+            const auto address = kith::Multiaddr::parse(text);
+            if (!peer || !address) return print(R"("type":"error","text":"not a peer")");
+            if (const auto ok = node_.add_address(*address); !ok) return print(R"("type":"error","text":")" + ok.error().message() + '"');
             const std::scoped_lock lock(mutex_);
             other_ = index;
             id_ = *peer;

@@ -27,11 +27,11 @@ def history(programs, folder):
     logs = [os.path.join(folder, f"{node}.jsonl") for node in (0, 1)]
     peers = [Local(os.path.join(programs, "delivery_peer"), f"node {node}", node=node, log=log, rate=2000) for node, log in enumerate(logs)]
     try:
+        ports = [(peer.id, peer.of("ready")[0]["addresses"][0].split("/tcp/")[1].split("/")[0]) for peer in peers]
+        addresses = [f"/ip4/127.0.0.1/tcp/{port}/p2p/{peer}" for peer, port in ports]
         for node, peer in enumerate(peers):
-            tell(peer, f"peer {1 - node} {peers[1 - node].id}")
-        addresses = peers[0].of("ready")[0]["addresses"]
-        port = addresses[0].split("/tcp/")[1].split("/")[0]
-        tell(peers[1], f"connect /ip4/127.0.0.1/tcp/{port}/p2p/{peers[0].id}")
+            tell(peer, f"peer {1 - node} {ports[1 - node][0]} {addresses[1 - node]}")
+        tell(peers[1], f"connect {addresses[0]}")
         for peer in peers:
             peer.wait("a link", lambda line: line["type"] == "peer" and line["state"] == "identified", time.monotonic() + 20)
             tell(peer, "run")

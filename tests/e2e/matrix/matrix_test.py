@@ -51,8 +51,9 @@ class Pair:
                                              "queue-mib": queue, "lan": int(lan)})
                       for node, host in enumerate(hosts)]
         ids = [peer.id for peer in self.peers]
+        addresses = [[a for a in peer.of("ready")[0]["addresses"] if a.startswith("/ip4/10.")][0] for peer in self.peers]
         for node, peer in enumerate(self.peers):
-            self.tell(peer, f"peer {1 - node} {ids[1 - node]}")
+            self.tell(peer, f"peer {1 - node} {ids[1 - node]} {addresses[1 - node]}")
         port = self.peers[0].of("ready")[0]["addresses"][0].split("/tcp/")[1].split("/")[0]
         self.port = int(port)
         if not lan:
@@ -417,9 +418,11 @@ def r6(row, number, times):
             pair.all("run")
             time.sleep(1)
             at = time.monotonic()
-            net.drop("ab"[(turn + number) % 2])
-            for node in (0, 1):
-                row.promise("s until noticed", pair.wait_event(node, "disconnected", at, DETECT_S + 15) - at, DETECT_S)
+            silent = (turn + number) % 2
+            net.drop("ab"[silent])
+            row.promise("s until noticed", pair.wait_event(1 - silent, "disconnected", at, DETECT_S + 15) - at, DETECT_S)
+            # This one hears the other, and learns of the end when TCP gets it through behind what it repeats.
+            row.add("s until the silent side knew", pair.wait_event(silent, "disconnected", at, 2 * DETECT_S) - at)
             net.drop("none")
             healed = time.monotonic()
             row.add("s to a new link", pair.wait_event(1, "connected", healed - 0.5, RELINK_S) - healed)
