@@ -25,9 +25,11 @@ constexpr std::string_view json_text = R"(With --json every line of standard out
   delivered  peer, channel, after_ms                            send, chat: the receiver has it
   ping       rtt_ms, sequence, peer                             ping
   perf       uploaded, upload_seconds, downloaded ...           perf
+  test       peer, name, sent, received, expected, wrong,       test: one peer; connect_ms when this side dialled,
+             ok, p50_ms, p99_ms, one_way_p99_ms ...             one_way by the clocks of both machines
   check      name, verdict (ok, warn, fail), detail, advice     doctor
   demo       step (started, met, message) ...                   demo
-  result     ok                                                 doctor, demo: last line
+  result     ok                                                 doctor, demo, test: last line
   error      code, message, hint, retriable, doing              whatever failed
 
 Notes for people go to standard error. Ignore members that you do not know.)";

@@ -43,6 +43,7 @@ Exit exit_code(Errc code) noexcept {
         case Errc::limit_exceeded:
         case Errc::no_store:
         case Errc::queue_full:
+        case Errc::would_block_callback:
             return Exit::refused;
 
         case Errc::decrypt_failed:

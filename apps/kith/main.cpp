@@ -28,6 +28,7 @@ struct Arguments {
     kith::app::SendOptions send;
     ListenOptions listen;
     PerfOptions perf;
+    TestOptions test;
     std::string topic = "exit-codes";
     std::function<Exit(const Arguments&, Output&)> command;
 };
@@ -100,6 +101,13 @@ void add_commands(CLI::App& app, Arguments& a) {
     perf->add_option("TARGET", a.perf.target, "see: kith help targets")->required()->option_text(" ");
     size_option(perf, "--upload", a.perf.upload, "how much to send, default 64MiB");
     size_option(perf, "--download", a.perf.download, "how much to fetch, default 64MiB");
+
+    auto* test = command("test", "csend's sequence with every peer of the LAN that runs it too, and a verdict",
+                         [](const Arguments& args, Output& out) { return run_test(args.common, args.test, out); });
+    test->add_option("--peers", a.test.peers, "how many others to wait for, default 1")->type_name("N");
+    test->add_option("--rounds", a.test.rounds, "default 4")->type_name("N");
+    test->add_option("--messages", a.test.messages, "broadcasts, and messages to each peer, in a round; default 3")->type_name("N");
+    test->add_option("--pause", a.test.pause, "seconds between two rounds, default 0.25")->option_text("S")->check(CLI::NonNegativeNumber);
 
     command("demo", "two processes find each other and talk: shows that it works here",
             [](const Arguments& args, Output& out) { return run_demo(args.common, out); });

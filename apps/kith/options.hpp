@@ -56,6 +56,13 @@ struct PerfOptions {
     std::uint64_t download = 64U << 20U;
 };
 
+struct TestOptions {
+    std::uint64_t peers = 1;
+    std::uint64_t rounds = 4;
+    std::uint64_t messages = 3;
+    double pause = 0.25;  // seconds
+};
+
 Exit run_chat(const Common& common, const ChatOptions& options, Output& out);
 Exit run_id(const Common& common, Output& out);
 Exit run_peers(const Common& common, const PeersOptions& options, Output& out);
@@ -63,6 +70,7 @@ Exit run_ping(const Common& common, const PingOptions& options, Output& out);
 Exit run_send(const Common& common, const app::SendOptions& options, Output& out);
 Exit run_listen(const Common& common, const ListenOptions& options, Output& out);
 Exit run_perf(const Common& common, const PerfOptions& options, Output& out);
+Exit run_test(const Common& common, const TestOptions& options, Output& out);
 Exit run_demo(const Common& common, Output& out);
 Exit run_doctor(const Common& common, Output& out);
 Exit run_help(const std::string& topic, Output& out);

@@ -13,6 +13,7 @@
 
 #include "kith/function.hpp"
 #include "kith/identity.hpp"
+#include "kith/pressure.hpp"
 #include "kith/time.hpp"
 
 namespace kith {
@@ -60,6 +61,9 @@ struct Config {
     std::size_t max_message = 1u << 20;       // bytes of one message, both directions
     std::size_t max_queued_bytes = 8u << 20;  // waiting or unacknowledged, per peer and channel
     std::size_t max_queued_messages = 65'536;
+    PressurePolicy pressure{};      // which priority gives way when such a queue fills
+    int high_watermark = 90;        // percent; Node::on_pressure tells when a queue reaches it ...
+    int low_watermark = 50;         // ... and when it has fallen to this one again; less than high_watermark
     std::size_t max_events = 4096;  // waiting for callbacks; older ones are dropped and counted
 
     // Links that this node dialled, with those being dialled; 0: no limit. Peers take turns when there are more of them, and

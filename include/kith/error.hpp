@@ -28,12 +28,13 @@ enum class Errc : std::uint8_t {
     not_connected,         // connected peers only
     too_large,             // above the message or buffer limit
     // Waiting and stopping
-    timeout,         // the deadline passed
-    cancelled,       // the caller's stop token, or the object's end
-    stopped,         // the node is stopped
-    queue_full,      // wait for room (a deadline on the call), or send less
-    limit_exceeded,  // a configured limit
-    no_store,        // durable messages need Config::home or Config::store
+    timeout,               // the deadline passed
+    cancelled,             // the caller's stop token, or the object's end
+    stopped,               // the node is stopped
+    queue_full,            // wait for room (a deadline on the call), or send less
+    would_block_callback,  // no room, and the engine's or callback thread cannot wait for it: send from another thread, or later
+    limit_exceeded,        // a configured limit
+    no_store,              // durable messages need Config::home or Config::store
     // The network
     dial_failed,  // no address answered; `detail` lists them
     connection_refused,

@@ -14,6 +14,7 @@
 #include "kith/multiaddr.hpp"
 #include "kith/node.hpp"
 #include "kith/peer_id.hpp"
+#include "kith/pressure.hpp"
 #include "kith/stats.hpp"
 #include "kith/stream.hpp"
 #include "kith/time.hpp"

@@ -36,7 +36,8 @@ enum class Priority : std::uint8_t { low, normal, high, critical };
 struct SendOptions {
     Strength strength = Strength::reliable;
     Priority priority = Priority::normal;
-    // How long send() may wait for room in the queue. Zero: refuse at once with queue_full.
+    // How long send() may wait for room in the queue. Zero: refuse at once with queue_full. Inside a callback nothing waits:
+    // would_block_callback.
     Duration wait{};
 };
 

@@ -17,6 +17,7 @@
 #include "kith/message.hpp"
 #include "kith/multiaddr.hpp"
 #include "kith/peer_id.hpp"
+#include "kith/pressure.hpp"
 #include "kith/stats.hpp"
 #include "kith/stream.hpp"
 
@@ -34,6 +35,12 @@ struct PerfResult {
     Duration download_time{};
 };
 
+// What became of a broadcast at one peer.
+struct BroadcastResult {
+    PeerId peer;
+    Status status;
+};
+
 // A (peer, channel) pair for the hot path: send() without looking names up. Copyable, thread-safe; may be made before the peer is
 // known; outliving the node is harmless (send says `stopped`).
 class Channel {
@@ -44,6 +51,10 @@ public:
     Status send(std::string_view text, const SendOptions& options = {}) { return send(as_bytes(text), options); }
     // Takes the buffer; 16 KiB and more are not copied.
     Status send(Bytes&& bytes, const SendOptions& options = {});
+    Status send(ByteView bytes, const SendOptions& options, const Wait& wait);
+    Status send(std::string_view text, const SendOptions& options, const Wait& wait) { return send(as_bytes(text), options, wait); }
+    // 0 to 100, see kith/pressure.hpp; 0 while nothing was sent. Costs one atomic read.
+    int pressure() const noexcept;
 
     class Impl;
     explicit Channel(std::shared_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
@@ -54,8 +65,8 @@ private:
 
 // Threads: every member may be called from any thread, also from callbacks. Callbacks never run inside a call of yours and
 // one at a time. Completions (`done`) are callbacks too; after stop() they are destroyed without being called. Blocking calls
-// (those with Wait) return would_deadlock on the engine's or callback thread. After stop() returned no callback runs. See
-// docs/threading.md.
+// (those with Wait) return would_deadlock on the engine's or callback thread; send() there just does not wait. After stop() returned no
+// callback runs. See docs/threading.md.
 class Node {
 public:
     explicit Node(Config config = {});
@@ -102,12 +113,26 @@ public:
     Status send(const PeerId& peer, std::string_view channel, std::string_view text, const SendOptions& options = {}) {
         return send(peer, channel, as_bytes(text), options);
     }
+    // Waits for room until the deadline (queue_full) or the stop token (cancelled), whatever options.wait says. Without room on
+    // the engine's or callback thread: would_block_callback, at once.
+    Status send(const PeerId& peer, std::string_view channel, ByteView bytes, const SendOptions& options, const Wait& wait);
+    Status send(const PeerId& peer, std::string_view channel, std::string_view text, const SendOptions& options, const Wait& wait) {
+        return send(peer, channel, as_bytes(text), options, wait);
+    }
+    // To every connected peer, but those of which is known that they do not speak /kith/msg; one result for each. A full queue
+    // holds up no other peer: with options.wait all get what room there is first, and then those without are waited for together.
+    std::vector<BroadcastResult> broadcast(std::string_view channel, ByteView bytes, const SendOptions& options = {});
+    std::vector<BroadcastResult> broadcast(std::string_view channel, std::string_view text, const SendOptions& options = {}) {
+        return broadcast(channel, as_bytes(text), options);
+    }
     // As send, and tells how it ended.
     void async_send(const PeerId& peer, std::string_view channel, Bytes bytes, Function<void(Result<Receipt>)> done,
                     const SendOptions& options = {});
     Result<Receipt> deliver(const PeerId& peer, std::string_view channel, ByteView bytes, const SendOptions& options = {},
                             const Wait& wait = {});
     Channel channel(const PeerId& peer, std::string_view name);
+    // How full the queue to that peer and channel is. Errors: unknown_peer.
+    Result<QueueInfo> queue(const PeerId& peer, std::string_view channel) const;
 
     // One handler per channel; a channel without handler keeps its senders waiting (nothing is lost). Returning from the
     // handler acknowledges. on_messages gets what came together, in order of arrival.
@@ -126,6 +151,10 @@ public:
 
     // ---- events
     void on_peer(Function<void(const PeerEvent&)> handler);
+    // A queue reached the high watermark, or fell back to the low one; in turn, beginning with the high one, also for a queue
+    // that is above when the handler is set. At most one of each is told per queue and run of callbacks; a slow callback thread
+    // misses further pairs (counted in Stats::events_dropped), never the last state.
+    void on_pressure(Function<void(const PressureEvent&)> handler);
 
     class Impl;
 

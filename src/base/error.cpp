@@ -40,6 +40,8 @@ constexpr std::array<Row, static_cast<std::size_t>(Errc::internal)> rows{
     Row{Errc::cancelled, Cause::caller, false, "cancelled", "cancelled", "nothing to do"},
     Row{Errc::stopped, Cause::caller, false, "stopped", "the node is stopped", "make and start a new Node"},
     Row{Errc::queue_full, Cause::local, true, "queue_full", "the queue is full", "wait for room with a deadline, or send less"},
+    Row{Errc::would_block_callback, Cause::caller, true, "would_block_callback", "the queue is full, and a callback cannot wait for room",
+        "send it from a thread of your own, or when on_pressure tells that there is room"},
     Row{Errc::limit_exceeded, Cause::local, true, "limit_exceeded", "a limit was reached",
         "close what is not needed, or raise the limit in Config"},
     Row{Errc::no_store, Cause::caller, false, "no_store", "this node has no place for durable messages",

@@ -42,6 +42,7 @@ void Engine::reachable(const PeerId& id) {
     Reachability out;
     out.peer = id;
     out.known = (known != nullptr && !known->addresses.empty()) || (state != nullptr && (!state->links.empty() || state->dial != 0));
+    out.connected = state != nullptr && !state->links.empty();
     out.unsupported = state != nullptr && state->unsupported;
     outputs_.reachability.push_back(std::move(out));
 }

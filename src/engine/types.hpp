@@ -124,6 +124,7 @@ struct Released {
 struct Reachability {
     PeerId peer;
     bool known = false;
+    bool connected = false;
     bool unsupported = false;
 };
 // Raw streams.

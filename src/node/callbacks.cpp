@@ -15,6 +15,9 @@ namespace {
 
 // A handler that takes long must not keep the acknowledgements of what it has already seen.
 constexpr Duration give_back_after = std::chrono::milliseconds{2};
+// How long the handler of one channel may keep the others', and from what time per message on it counts as slow.
+constexpr Duration turn = std::chrono::milliseconds{1};
+constexpr Duration slow_message = std::chrono::microseconds{2};
 
 }  // namespace
 
@@ -214,7 +217,7 @@ void Callbacks::set_handler(std::string_view channel, ChannelHandler handler) {
         }
         former = std::exchange(handlers_[name], std::make_shared<ChannelHandler>(std::move(handler)));
     }
-    push([this, name = std::move(name)] { unpark(name); });
+    push([this, name = std::move(name)] { schedule_unpark(name); });
 }
 
 // Runs of messages of one row go to their handler together.
@@ -239,49 +242,91 @@ void Callbacks::deliver_run(std::span<const delivery::Delivered> run) {
     const bool others_wait = !parked_.empty() && parked_.contains(std::string{channel});
     if (!handler || others_wait) {
         park(run);
-        if (handler) unpark(std::string{channel});
+        if (handler) schedule_unpark(std::string{channel});
         return;
     }
-    call(*handler, run);
+    begin_turn();
+    const auto done = call(*handler, run);
+    if (done == run.size() || ended()) return;
+    park(run.subspan(done));
+    schedule_unpark(std::string{channel});
 }
 
-void Callbacks::call(ChannelHandler& handler, std::span<const delivery::Delivered> run) {
+// Slow: whoever takes a millisecond for a few hundred messages or less. A fast handler is never interrupted, as to set its
+// messages aside would cost more than they do.
+bool Callbacks::used_its_turn() const {
+    const auto took = io::steady_now() - turn_began_;
+    return took >= turn && took >= slow_message * static_cast<std::int64_t>(in_turn_);
+}
+
+void Callbacks::begin_turn() {
+    turn_began_ = io::steady_now();
+    in_turn_ = 0;
+}
+
+// Returns how many it called for: fewer, when the node was stopped or the turn is over.
+std::size_t Callbacks::call(ChannelHandler& handler, std::span<const delivery::Delivered> run) {
     const auto message = [](const delivery::Delivered& m) { return Message::borrow(m.chunk, m.origin, m.bytes, m.seq, m.repeat); };
     if (handler.each) {
-        for (const auto& m : run) {
-            handler.each(message(m));
-            note(m);
-            if (allowed() != Allowed::everything) return;  // stopped meanwhile: not one more
-            pace();
+        for (std::size_t i = 0; i < run.size(); ++i) {
+            handler.each(message(run[i]));
+            note(run[i]);
+            ++in_turn_;
+            if (ended()) return i + 1;  // stopped meanwhile: not one more
+            if (pace() && used_its_turn()) return i + 1;
         }
-        return;
+        return run.size();
     }
     messages_.clear();
     for (const auto& m : run) messages_.push_back(message(m));
     handler.batch(messages_);
     messages_.clear();
     note(run.back());
+    in_turn_ += run.size();
     pace();
+    return run.size();
 }
 
 void Callbacks::park(std::span<const delivery::Delivered> run) {
-    auto& list = parked_[std::string{detail::origin_channel(*run.front().origin)}];
+    auto& list = parked_[std::string{detail::origin_channel(*run.front().origin)}].messages;
     for (const auto& m : run) {
         const auto borrowed = Message::borrow(m.chunk, m.origin, m.bytes, m.seq, m.repeat);
         list.emplace_back(Message{borrowed}, m);  // the copy keeps its memory
     }
 }
 
-void Callbacks::unpark(const std::string& channel) {
+// Behind what waits now: so every channel gets its turn, whatever the handler of another takes.
+void Callbacks::schedule_unpark(const std::string& channel) {
     const auto it = parked_.find(channel);
+    if (it == parked_.end() || std::exchange(it->second.scheduled, true)) return;
+    push([this, channel] {
+        if (const auto again = parked_.find(channel); again != parked_.end()) again->second.scheduled = false;
+        unpark(channel);
+    });
+}
+
+// One turn of the channel. A handler of batches gets what waits of one row together.
+void Callbacks::unpark(const std::string& channel) {
+    auto it = parked_.find(channel);
     const auto handler = handler_of(channel);
     if (it == parked_.end() || !handler) return;
-    const auto list = std::move(it->second);
-    parked_.erase(it);
+    auto& list = it->second.messages;  // stays where it is: a handler adds nothing to it
     gave_back_at_ = io::steady_now();
-    for (const auto& [message, delivered] : list) {
-        call(*handler, {&delivered, 1});
-        if (allowed() != Allowed::everything) break;
+    begin_turn();
+    std::vector<delivery::Delivered> run;
+    do {
+        run.clear();
+        for (const auto& [message, delivered] : list) {
+            if (!run.empty() && (handler->each || run.front().origin != delivered.origin || run.front().row != delivered.row)) break;
+            run.push_back(delivered);
+        }
+        call(*handler, run);
+        list.erase(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(run.size()));
+    } while (!list.empty() && !ended() && !used_its_turn());
+    if (list.empty()) {
+        parked_.erase(it);
+    } else if (!ended()) {
+        schedule_unpark(channel);
     }
     give_back({});
 }
@@ -298,13 +343,15 @@ void Callbacks::note(const delivery::Delivered& m) {
 }
 
 // Looks at the clock for the first messages and then at every eighth: a fast handler pays nothing, a slow one waits for few.
-void Callbacks::pace() {
-    if (++since_give_back_ > 8 && (since_give_back_ & 7U) != 0) return;
+// True: it did.
+bool Callbacks::pace() {
+    if (++since_give_back_ > 8 && (since_give_back_ & 7U) != 0) return false;
     const auto now = io::steady_now();
-    if (now - gave_back_at_ < give_back_after) return;
+    if (now - gave_back_at_ < give_back_after) return true;
     gave_back_at_ = now;
     since_give_back_ = 0;
     give_back({});
+    return true;
 }
 
 void Callbacks::give_back(delivery::Batch&& spent) {

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -63,12 +64,14 @@ public:
     void push_answer(Function<void()> call) { put({{}, std::move(call), Kind::answer}); }
     // As push; when max_events of them wait, the oldest is dropped and counted.
     void push_event(Function<void()> call);
+    void count_dropped_events(std::uint64_t n) noexcept { events_dropped_.fetch_add(n, std::memory_order_relaxed); }
     void set_handler(std::string_view channel, ChannelHandler handler);
 
     // Runs what waits; returns how much. Dispatch::manual and ::loop. 0 inside a callback.
     std::size_t run();
     bool waiting() const;
     int descriptor() const noexcept { return descriptor_; }
+    bool ended() const noexcept { return allowed() != Allowed::everything; }  // no further callback may run
     bool on_callback_thread() const noexcept { return runner_.load(std::memory_order_relaxed) == std::this_thread::get_id(); }
     std::uint64_t wakeups() const noexcept { return wakeups_.load(std::memory_order_relaxed); }
     std::uint64_t events_dropped() const noexcept { return events_dropped_.load(std::memory_order_relaxed); }
@@ -91,12 +94,15 @@ private:
     void loop();
     void deliver(delivery::Batch& batch);
     void deliver_run(std::span<const delivery::Delivered> run);
-    void call(ChannelHandler& handler, std::span<const delivery::Delivered> run);
+    std::size_t call(ChannelHandler& handler, std::span<const delivery::Delivered> run);
     void park(std::span<const delivery::Delivered> run);
     void unpark(const std::string& channel);
+    void schedule_unpark(const std::string& channel);
+    void begin_turn();
+    bool used_its_turn() const;
     std::shared_ptr<ChannelHandler> handler_of(std::string_view channel);
     void note(const delivery::Delivered& message);
-    void pace();
+    bool pace();
     void give_back(delivery::Batch&& spent);
 
     const Dispatch dispatch_;
@@ -124,7 +130,14 @@ private:
     std::vector<ConsumedRow> consumed_;
     std::uint32_t since_give_back_ = 0;
     Duration gave_back_at_{};
-    std::unordered_map<std::string, std::vector<std::pair<Message, delivery::Delivered>>> parked_;  // no handler yet; bounded by credit
+    Duration turn_began_{};
+    std::uint64_t in_turn_ = 0;  // messages
+    // What waits for a handler, or for the next turn of a slow one; bounded by credit.
+    struct Parked {
+        std::deque<std::pair<Message, delivery::Delivered>> messages;
+        bool scheduled = false;  // an item that unparks it is on its way
+    };
+    std::unordered_map<std::string, Parked> parked_;
 
     std::mutex handlers_mutex_;
     std::unordered_map<std::string, std::shared_ptr<ChannelHandler>> handlers_;

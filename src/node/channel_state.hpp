@@ -14,6 +14,7 @@
 #include "engine/types.hpp"
 #include "kith/node.hpp"
 #include "kith/peer_id.hpp"
+#include "node/queue.hpp"
 
 namespace kith::node {
 
@@ -23,6 +24,7 @@ struct PeerRecord {
     const PeerId peer;
     std::atomic<bool> known{false};
     std::atomic<bool> unsupported{false};
+    std::atomic<bool> connected{false};
     std::size_t channels = 0;  // under the table's lock
     std::size_t lanes = 0;     // likewise: (channel, priority) in use
 };
@@ -33,14 +35,16 @@ struct ChannelState {
     const std::shared_ptr<PeerRecord> peer;
     const std::string name;
 
-    // Admission: reserved by senders, given back by the engine. Messages and bytes in one number, so that a refused sender
-    // leaves no trace for a moment, in which a waiting one would not be woken.
-    static constexpr unsigned bytes_bits = 40;
-    static constexpr std::uint64_t bytes_mask = (std::uint64_t{1} << bytes_bits) - 1;
-    static constexpr std::uint64_t max_messages = (std::uint64_t{1} << (64 - bytes_bits)) - 1;
-    std::atomic<std::uint64_t> queued{0};
-    static constexpr std::uint64_t load_of(std::uint64_t messages, std::uint64_t bytes) noexcept { return messages << bytes_bits | bytes; }
+    Queue queue;
     std::atomic<std::uint8_t> priorities{0};  // bits: a lane of the peer's limit is taken; set under the table's lock
+
+    // Crossings of the watermarks, the odd ones upwards; `noticed`: the callback thread will look.
+    std::atomic<std::uint32_t> crossings{0};
+    std::atomic<bool> noticed{false};
+    std::atomic<std::uint8_t> rose_to{0};  // pressure at the latest crossing in that direction
+    std::atomic<std::uint8_t> fell_to{0};
+    std::uint32_t told = 0;  // callback thread: of `crossings`
+
     // Senders that wait for room.
     std::atomic<std::uint32_t> waiters{0};
     std::mutex mutex;

@@ -92,12 +92,12 @@ void Node::Impl::admit(node::SendEntry& entry, ByteView bytes, Instant now) {
 // ---- outputs out
 
 void Node::Impl::give_back(node::ChannelState& channel, std::uint64_t messages, std::uint64_t bytes) {
-    const auto load = node::ChannelState::load_of(messages, bytes);
-    const auto left = channel.queued.fetch_sub(load, std::memory_order_seq_cst) - load;
+    bool fell = false;
+    const auto left = channel.queue.give_back(thresholds_, messages, bytes, fell);
+    if (fell) crossed(channel, left, false);
     // Waiting senders are woken in groups: when a quarter of the room is free again.
-    if (channel.waiters.load(std::memory_order_seq_cst) != 0 &&
-        (left & node::ChannelState::bytes_mask) <= config_.max_queued_bytes / 4 * 3 &&
-        (left >> node::ChannelState::bytes_bits) <= config_.max_queued_messages / 4 * 3) {
+    if (channel.waiters.load(std::memory_order_seq_cst) != 0 && left.bytes <= thresholds_.max_bytes() / 4 * 3 &&
+        left.messages <= thresholds_.max_messages() / 4 * 3) {
         const std::scoped_lock lock(channel.mutex);
         channel.room.notify_all();
     }
@@ -123,6 +123,7 @@ void Node::Impl::take_reachability(engine::Outputs& out) {
         }
         it->second->known = entry.known;
         it->second->unsupported = entry.unsupported;
+        it->second->connected = entry.connected;
     }
     out.reachability.clear();
 }

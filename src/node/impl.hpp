@@ -36,7 +36,8 @@ using OpDone = Function<void(OpValue)>;
 class Channel::Impl {
 public:
     Impl(std::weak_ptr<Node::Impl> n, const PeerId& p, std::string_view c) : node(std::move(n)), peer(p), name(c) {}
-    Status send(ByteView bytes, Bytes* owned, const SendOptions& options);
+    Status send(ByteView bytes, Bytes* owned, const SendOptions& options, const std::stop_token& stop = {});
+    int pressure() const noexcept;
 
     const std::weak_ptr<Node::Impl> node;
     const PeerId peer;
@@ -61,6 +62,12 @@ public:
     node::ChannelState* channel(const PeerId& peer, std::string_view name, Error* why);
     Status send(node::ChannelState& channel, ByteView bytes, Bytes* owned, const SendOptions& options, node::Waiting waiting,
                 const std::stop_token& stop = {});
+
+    // ---- pressure.cpp [any]
+    std::vector<BroadcastResult> broadcast(std::string_view channel, ByteView bytes, const SendOptions& options);
+    Result<QueueInfo> queue(const PeerId& peer, std::string_view channel) const;
+    void set_pressure_handler(Function<void(const PressureEvent&)> handler);
+    const node::Thresholds& thresholds() const noexcept { return thresholds_; }
 
     // ---- operations.cpp [any]
     bool may_block() const noexcept;  // not the engine's and not the callback thread
@@ -117,12 +124,15 @@ private:
     void release(const engine::Released& released);
     void give_back(node::ChannelState& channel, std::uint64_t messages, std::uint64_t bytes);
     bool claim_lane(node::ChannelState& channel, Priority priority);
-    void take_starts();                            // [loop]
-    void begin(Start& start);                      // [loop]
-    void finish(OpId op, OpValue value);           // [loop]
-    void end_operation(OpId op, Errc why);         // [loop]
-    void on_stream(engine::StreamOutput& output);  // [loop]
-    void shutdown();                               // [loop]
+    Status reserve(node::ChannelState& channel, std::uint64_t size, const SendOptions& options, const std::stop_token& stop);
+    void crossed(node::ChannelState& channel, const node::Queue::Load& at, bool above);  // [any] a watermark
+    void tell_pressure(node::ChannelState& channel, bool first);                         // [callback]
+    void take_starts();                                                                  // [loop]
+    void begin(Start& start);                                                            // [loop]
+    void finish(OpId op, OpValue value);                                                 // [loop]
+    void end_operation(OpId op, Errc why);                                               // [loop]
+    void on_stream(engine::StreamOutput& output);                                        // [loop]
+    void shutdown();                                                                     // [loop]
     void wake_senders();
 
     // fresh --start()--> running --stop()--> stopping --> stopped
@@ -146,6 +156,7 @@ private:
     std::atomic<std::thread::id> quiet_{};  // and this thread runs no callbacks meanwhile
     std::size_t callbacks_run_ = 0;         // [loop] ThreadMode::loop, ::polled
 
+    node::Thresholds thresholds_;
     node::Handoff handoff_;
     node::Arena arena_;                                                   // [loop]
     std::vector<delivery::Batch> spare_batches_;                          // [loop]
@@ -161,6 +172,8 @@ private:
     std::unordered_map<PeerId, std::shared_ptr<node::PeerRecord>> records_;                                      // [lock]
     std::unordered_map<PeerId, std::unordered_map<std::string, std::unique_ptr<node::ChannelState>>> channels_;  // [lock]; never shrinks
     std::shared_ptr<Function<void(const PeerEvent&)>> peer_handler_;                                             // [lock]
+    std::shared_ptr<Function<void(const PressureEvent&)>> pressure_handler_;                                     // [lock]
+    std::atomic<bool> pressure_heard_{false};                                                                    // there is one
     std::unordered_map<std::string, std::shared_ptr<Function<void(Stream)>>> protocols_;                         // [lock]
     Stats last_stats_;                                                                                           // [lock] at the end
 };

@@ -44,8 +44,7 @@ private:
 }  // namespace
 
 Node::Impl::Impl(Config config) : config_(std::move(config)), stop_fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-    config_.max_queued_bytes = std::min<std::size_t>(config_.max_queued_bytes, node::ChannelState::bytes_mask / 2);
-    config_.max_queued_messages = std::min<std::size_t>(config_.max_queued_messages, node::ChannelState::max_messages / 2);
+    thresholds_ = node::Thresholds{config_};
     callbacks_ = std::make_shared<node::Callbacks>(dispatch(), std::move(config_.executor), config_.max_events);
 }
 
@@ -116,6 +115,7 @@ Status Node::Impl::start() {
         return Status{std::move(why)};
     };
     if (auto ok = crypto::init(); !ok) return fail(ok.error());
+    if (auto ok = node::Thresholds::check(config_); !ok) return fail(ok.error());
     if (config_.threads == ThreadMode::loop && config_.loop == nullptr) {
         return fail({Errc::invalid_argument, "ThreadMode::loop needs Config::loop"});
     }

@@ -138,6 +138,19 @@ Status Node::send(const PeerId& peer, std::string_view channel, ByteView bytes, 
     return impl_->send(*state, bytes, nullptr, options, {});
 }
 
+Status Node::send(const PeerId& peer, std::string_view channel, ByteView bytes, const SendOptions& options, const Wait& wait) {
+    Error why;
+    auto* state = impl_->channel(peer, channel, &why);
+    if (state == nullptr) return why;
+    auto with_wait = options;
+    with_wait.wait = wait.timeout;
+    return impl_->send(*state, bytes, nullptr, with_wait, {}, wait.stop);
+}
+
+std::vector<BroadcastResult> Node::broadcast(std::string_view channel, ByteView bytes, const SendOptions& options) {
+    return impl_->broadcast(channel, bytes, options);
+}
+
 void Node::async_send(const PeerId& peer, std::string_view channel, Bytes bytes, Function<void(Result<Receipt>)> done,
                       const SendOptions& options) {
     Error why;
@@ -197,6 +210,17 @@ Status Channel::send(Bytes&& bytes, const SendOptions& options) {
     return impl_->send(bytes, &bytes, options);
 }
 
+Status Channel::send(ByteView bytes, const SendOptions& options, const Wait& wait) {
+    if (!impl_) return Error{Errc::invalid_argument, "an empty channel handle"};
+    auto with_wait = options;
+    with_wait.wait = wait.timeout;
+    return impl_->send(bytes, nullptr, with_wait, wait.stop);
+}
+
+int Channel::pressure() const noexcept { return impl_ ? impl_->pressure() : 0; }
+
+Result<QueueInfo> Node::queue(const PeerId& peer, std::string_view channel) const { return impl_->queue(peer, channel); }
+
 void Node::on_message(std::string_view channel, Function<void(const Message&)> handler) {
     impl_->callbacks_->set_handler(channel, {std::move(handler), {}});
 }
@@ -245,6 +269,8 @@ Result<PerfResult> Node::perf(const PeerId& peer, std::uint64_t upload, std::uin
     return pick_perf(
         impl_->wait_for([=](engine::Engine& engine, OpId op, Instant now) { engine.perf(op, peer, upload, download, now); }, wait));
 }
+
+void Node::on_pressure(Function<void(const PressureEvent&)> handler) { impl_->set_pressure_handler(std::move(handler)); }
 
 void Node::on_peer(Function<void(const PeerEvent&)> handler) { impl_->set_peer_handler(std::move(handler)); }
 

@@ -8,6 +8,24 @@
 namespace kith {
 inline namespace v0 {
 
+namespace {
+
+// Why there is no room, without allocation.
+Error no_room(PressureLevel level) {
+    switch (level) {
+        case PressureLevel::none:
+        case PressureLevel::light:
+            return {Errc::queue_full, "at light pressure there is no room for this priority"};
+        case PressureLevel::heavy:
+            return {Errc::queue_full, "at heavy pressure there is no room for this priority"};
+        case PressureLevel::blocking:
+            return {Errc::queue_full, "at blocking pressure there is no room for this priority"};
+    }
+    return Errc::queue_full;
+}
+
+}  // namespace
+
 // A refusal makes nothing: strangers' ids and misspelt channels leave no trace.
 node::ChannelState* Node::Impl::channel(const PeerId& peer, std::string_view name, Error* why) {
     const auto refuse = [&](Error error) -> node::ChannelState* {
@@ -45,6 +63,38 @@ bool Node::Impl::claim_lane(node::ChannelState& channel, Priority priority) {
     return true;
 }
 
+Status Node::Impl::reserve(node::ChannelState& channel, std::uint64_t size, const SendOptions& options, const std::stop_token& stop) {
+    using Answer = node::Queue::Answer;
+    Answer answer{};
+    node::Queue::Load at;
+    const auto try_it = [&] {
+        const auto& end = thresholds_.end_of(options.priority, channel.priorities.load(std::memory_order_relaxed));
+        answer = channel.queue.reserve(thresholds_, end, size, at);
+        return answer == Answer::taken || answer == Answer::taken_and_above;
+    };
+    const auto refused = [&]() -> Status {
+        if (answer == Answer::full) return Errc::queue_full;
+        return no_room(thresholds_.level(thresholds_.pressure(at.messages, at.bytes)));
+    };
+    bool ours = try_it();
+    if (!ours) {
+        if (options.wait <= Duration{}) return refused();
+        if (!may_block()) return Errc::would_block_callback;
+        channel.waiters.fetch_add(1, std::memory_order_seq_cst);
+        const auto ended = [&] { return ours || !running() || (ours = try_it()); };
+        await(
+            [&](Duration limit) {
+                std::unique_lock lock(channel.mutex);
+                return channel.room.wait_for(lock, stop, limit, ended) || stop.stop_requested();
+            },
+            options.wait);
+        channel.waiters.fetch_sub(1, std::memory_order_seq_cst);
+        if (!ours) return !running() ? Status{Errc::stopped} : stop.stop_requested() ? Status{Errc::cancelled} : refused();
+    }
+    if (answer == Answer::taken_and_above) crossed(channel, at, true);
+    return {};
+}
+
 Status Node::Impl::send(node::ChannelState& channel, ByteView bytes, Bytes* owned, const SendOptions& options, node::Waiting waiting,
                         const std::stop_token& stop) {
     const auto refuse = [this](Error why) {
@@ -61,32 +111,7 @@ Status Node::Impl::send(node::ChannelState& channel, ByteView bytes, Bytes* owne
     if (channel.peer->unsupported.load(std::memory_order_relaxed)) return refuse(Errc::not_supported);
     if (!unreliable && !claim_lane(channel, options.priority)) return refuse({Errc::limit_exceeded, "too many channels to one peer"});
 
-    using node::ChannelState;
-    const auto reserve = [&] {
-        auto before = channel.queued.load(std::memory_order_seq_cst);
-        do {
-            const auto queued = before & ChannelState::bytes_mask;
-            // A message of any legal size fits into an empty queue.
-            if (queued != 0 && queued + size > config_.max_queued_bytes) return false;
-            if ((before >> ChannelState::bytes_bits) >= config_.max_queued_messages) return false;
-        } while (!channel.queued.compare_exchange_weak(before, before + ChannelState::load_of(1, size), std::memory_order_seq_cst));
-        return true;
-    };
-    if (!reserve()) {
-        if (options.wait <= Duration{}) return refuse(Errc::queue_full);
-        if (!may_block()) return refuse({Errc::queue_full, "a callback cannot wait for room"});
-        channel.waiters.fetch_add(1, std::memory_order_seq_cst);
-        bool ours = false;
-        const auto ended = [&] { return ours || !running() || (ours = reserve()); };
-        await(
-            [&](Duration limit) {
-                std::unique_lock lock(channel.mutex);
-                return channel.room.wait_for(lock, stop, limit, ended) || stop.stop_requested();
-            },
-            options.wait);
-        channel.waiters.fetch_sub(1, std::memory_order_seq_cst);
-        if (!ours) return refuse(!running() ? Errc::stopped : stop.stop_requested() ? Errc::cancelled : Errc::queue_full);
-    }
+    if (auto room = reserve(channel, size, options, stop); !room) return refuse(std::move(room.error()));
 
     const auto token = waiting.done ? last_token_.fetch_add(1, std::memory_order_relaxed) + 1 : 0;
     const bool first = handoff_.add([&](node::Arena& arena) {
@@ -109,7 +134,7 @@ Status Node::Impl::send(node::ChannelState& channel, ByteView bytes, Bytes* owne
     return {};
 }
 
-Status Channel::Impl::send(ByteView bytes, Bytes* owned, const SendOptions& options) {
+Status Channel::Impl::send(ByteView bytes, Bytes* owned, const SendOptions& options, const std::stop_token& stop) {
     const auto impl = node.lock();
     if (!impl) return Errc::stopped;
     auto* at = state.load(std::memory_order_acquire);
@@ -119,7 +144,7 @@ Status Channel::Impl::send(ByteView bytes, Bytes* owned, const SendOptions& opti
         if (at == nullptr) return why;
         state.store(at, std::memory_order_release);
     }
-    return impl->send(*at, bytes, owned, options, {});
+    return impl->send(*at, bytes, owned, options, {}, stop);
 }
 
 void Node::Impl::set_peer_handler(Function<void(const PeerEvent&)> handler) {

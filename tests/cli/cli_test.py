@@ -63,6 +63,10 @@ class Usage(Case):
         self.expect_usage("send", "/ip4/999.1.1.1/tcp/1", "hi", says="999.1.1.1")
         self.expect_usage("listen", "--listen", "/ip4/127.0.0.1/udp/1", says="/ip4/127.0.0.1/udp/1")
         self.expect_usage("peers", "--no-lan", says="--no-lan")
+        self.expect_usage("test", "--no-lan", says="--no-lan")
+        self.expect_usage("test", "--rounds", "0", says="rounds")
+        self.expect_usage("test", "--messages", "10000000", says="messages")
+        self.expect_usage("test", "--pause", "-1", says="-1")
         self.expect_usage("ping", "/ip4/127.0.0.1/tcp/1", "--listen", "nonsense", says="nonsense")
 
     def test_help_and_version_succeed(self):
@@ -449,6 +453,12 @@ class LanPeers(Lan):
             _, peer = self.listener("bo")
             watcher.json("peer", state="identified", peer=peer)
             self.assertEqual(watcher.signal(), 0)
+
+
+    def test_test_needs_others_that_run_it(self):
+        self.listener("bo")  # talks, and takes no part
+        code, lines = self.kith.lines("test", "--home", self.kith.home("ana"), "--peers", "60", "-W", "1")
+        self.assertEqual((code, lines[-1]["type"], lines[-1]["code"]), (3, "error", "unknown_peer"))
 
 
 class Doctor(Case):

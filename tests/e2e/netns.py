@@ -110,10 +110,13 @@ class Peer:
         self.host = host
         self.lines = []
         self.changed = threading.Condition()
-        self.process = subprocess.Popen(["nsenter", f"--net=/run/netns/{host}", program] + words, stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(self.words(host, program) + words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
+
+    @staticmethod
+    def words(host, program):
+        return ["nsenter", f"--net=/run/netns/{host}", program]
 
     def _read(self):
         for line in self.process.stdout:
