@@ -93,6 +93,7 @@ private:
     }
 
     void on_peer(const PeerEvent& event) {
+        // By the time at which the callbacks ran: exact to what this thread was busy with then, some milliseconds at the start.
         if (event.state == PeerState::connecting) dialled_.emplace_back(event.peer, Clock::now());
         if (event.state == PeerState::connected && event.direction == Direction::outbound) {
             for (const auto& [peer, at] : dialled_) {
