@@ -160,11 +160,14 @@ Status Sender::resume_durable(Lane& lane, const wire::ResumeLane& row, Instant n
     const bool knows = row.state == wire::ResumeState::known || row.state == wire::ResumeState::gap;
     if (!knows || row.have + 1 < lane.first) {
         // The receiver does not stand where it had said. What was on the wire may have been handed over before it lost that.
-        const bool mark = lane.attached_ever && lane.highest > lane.repeat_to;
-        if (mark) lane.repeat_to = lane.highest;
+        // Where the same process has nothing of what it was sent, nothing was committed, so nothing was handed over.
+        const bool lost = knows || row.state == wire::ResumeState::gap || lane.instance != peer_instance_;
+        const auto doubtful = lost ? lane.highest : lane.foreign;
+        const bool mark = lane.attached_ever && doubtful > lane.repeat_to;
+        if (mark) lane.repeat_to = doubtful;
         if (lane.attached_ever && (row.state == wire::ResumeState::gap || knows)) {
             notices_.push_back({Notice::Kind::receiver_restored, lane.channel});
-        } else if (lane.attached_ever && lane.highest != 0) {
+        } else if (mark) {
             notices_.push_back({Notice::Kind::receiver_lost, lane.channel});
         }
         if (mark || !lane.attached_ever) {
