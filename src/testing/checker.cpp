@@ -143,7 +143,8 @@ void Checker::receipt(std::uint64_t token, Receipt::Outcome outcome) {
         return;
     }
     if (outcome == Receipt::Outcome::processed) {
-        if (entry.end != Receipt::Outcome::delivered || entry.deliveries == 0) violation(which + " was processed before it was handed over");
+        if (entry.end != Receipt::Outcome::delivered || entry.deliveries == 0)
+            violation(which + " was processed before it was handed over");
         return;
     }
     if (entry.end) return violation(which + " ended as " + text(*entry.end) + " and as " + text(outcome));

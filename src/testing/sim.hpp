@@ -75,7 +75,7 @@ public:
         Function<void(const delivery::Outcome&)> on_outcome;
         Function<void(const engine::DeliveryNotice&)> on_notice;
         Function<void()> on_death;
-        Function<void()> on_restart;  // a new process runs: tell it again whom to know and what to keep
+        Function<void()> on_restart;                               // a new process runs: tell it again whom to know and what to keep
         std::deque<std::unique_ptr<delivery::Batch>> application;  // batches that it has not taken yet
 
         Node();

@@ -98,7 +98,8 @@ void World::commit(NodeId i, std::uint64_t life) {
             std::get<engine::Fetch>(item));
     }
     if (ok && disk.database->pending()) ok = static_cast<bool>(disk.database->commit());
-    if (disk.vfs.halted()) return die(i, random_.one_in(2) ? Death::kill : Death::power, random_.between(milliseconds{100}, milliseconds{5000}));
+    if (disk.vfs.halted())
+        return die(i, random_.one_in(2) ? Death::kill : Death::power, random_.between(milliseconds{100}, milliseconds{5000}));
     later(random_.between(Duration{}, Duration{milliseconds{1}}), i,
           [this, i, life, ok, last, out = std::move(out), in = std::move(in)]() mutable {
               auto& n = *nodes_[i];
@@ -119,7 +120,8 @@ void World::disk_failed(Node& node) {
     node.storage->database.reset();
     node.engine->storage_failed(now_);
     turn(node);
-    later(random_.between(milliseconds{10}, milliseconds{2000}), node.index, [this, i = node.index, life = node.life] { reopen_disk(i, life); });
+    later(random_.between(milliseconds{10}, milliseconds{2000}), node.index,
+          [this, i = node.index, life = node.life] { reopen_disk(i, life); });
 }
 
 void World::reopen_disk(NodeId i, std::uint64_t life) {

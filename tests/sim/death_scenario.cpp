@@ -104,8 +104,8 @@ private:
         p.max_app_delay = o.slow_app ? Duration{seconds{3}} : Duration{milliseconds{3}};
         o.span = random_.between(Duration{seconds{3}}, Duration{seconds{60}});
         std::ostringstream text;
-        text << o.nodes << " nodes, " << (o.durable ? o.reliable ? "both strengths" : "durable" : "reliable") << ", segments " << p.max_segment
-             << ", delay " << p.delay.count() / 1000 << " us, rate " << p.rate;
+        text << o.nodes << " nodes, " << (o.durable ? o.reliable ? "both strengths" : "durable" : "reliable") << ", segments "
+             << p.max_segment << ", delay " << p.delay.count() / 1000 << " us, rate " << p.rate;
         const std::pair<bool, const char*> words[] = {{o.kills, "kills"},
                                                       {o.power, "power losses"},
                                                       {o.disk_errors, "disk errors"},
@@ -263,7 +263,8 @@ private:
                 if (size >= delivery::owned_from) out.owned = &bytes;
                 e.send(*lane, out, world_.now());
                 if (options_.cancels && random_.one_in(10)) {
-                    world_.at(random_.between(Duration{0}, Duration{seconds{2}}), [this, from, peer, token = out.token, life = world_.node(from).life] {
+                    world_.at(random_.between(Duration{0}, Duration{seconds{2}}), [this, from, peer, token = out.token,
+                                                                                   life = world_.node(from).life] {
                         if (world_.node(from).life != life) return;
                         world_.post(from, [this, peer, token](engine::Engine& engine) { engine.cancel_send(peer, token, world_.now()); });
                     });
@@ -278,7 +279,8 @@ private:
     void lose_power() { world_.die(some_node(), World::Death::power, random_.between(Duration{milliseconds{50}}, Duration{seconds{20}})); }
     void disk_error() {
         if (auto* disk = world_.disk(some_node())) {
-            disk->fail(FaultyVfs::Call::any, random_.between(1, 60), random_.one_in(2) ? FaultyVfs::Fault::io_error : FaultyVfs::Fault::full);
+            disk->fail(FaultyVfs::Call::any, random_.between(1, 60),
+                       random_.one_in(2) ? FaultyVfs::Fault::io_error : FaultyVfs::Fault::full);
         }
     }
     void fill_disk() {
@@ -333,7 +335,8 @@ private:
     }
     void expect(NodeId i, const char* what, std::size_t is, std::size_t most) {
         if (is > most) {
-            checker_.violation("node " + std::to_string(i) + " keeps " + std::to_string(is) + " " + what + ", allowed are " + std::to_string(most));
+            checker_.violation("node " + std::to_string(i) + " keeps " + std::to_string(is) + " " + what + ", allowed are " +
+                               std::to_string(most));
         }
     }
     void look(NodeId i) {

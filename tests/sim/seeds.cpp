@@ -41,8 +41,10 @@ int main(int argc, char** argv) {
     }
     const auto seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     const auto n = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
-    std::printf("%llu seeds, %llu failed; %llu events, %llu messages (%llu marked, %llu ended otherwise), %llu cuts, %llu deaths, %llu runs with double links; %.1f seeds/s\n",
-                n(count), n(failed), n(sum.events), n(sum.messages), n(sum.marked), n(sum.ended_otherwise), n(sum.cuts), n(sum.deaths), n(doubles),
-                static_cast<double>(count) / seconds);
+    std::printf(
+        "%llu seeds, %llu failed; %llu events, %llu messages (%llu marked, %llu ended otherwise), %llu cuts, %llu deaths, %llu runs with "
+        "double links; %.1f seeds/s\n",
+        n(count), n(failed), n(sum.events), n(sum.messages), n(sum.marked), n(sum.ended_otherwise), n(sum.cuts), n(sum.deaths), n(doubles),
+        static_cast<double>(count) / seconds);
     return failed == 0 ? 0 : 1;
 }
