@@ -3,6 +3,7 @@
 // disk and application is read back, in order.
 #include <algorithm>
 
+#include "base/mutant.hpp"
 #include "delivery/receiver.hpp"
 #include "delivery/receiver_row.hpp"
 
@@ -50,7 +51,11 @@ void Receiver::persist(Row& row, std::uint64_t to, std::uint64_t mid) {
     const auto from = row.pending.empty() ? row.committed : row.pending.back().have;
     row.advance_ticket = request.ticket;
     row.advance_at = request.operations.size();
-    journal_.add(storage::Advance{row.key, row.epoch, from, to, mid});
+    if (planted(Mutant::row_in_memory)) {
+        row.advance_ticket = 0;
+    } else {
+        journal_.add(storage::Advance{row.key, row.epoch, from, to, mid});
+    }
     row.pending.push_back({request.ticket, to, mid});
 }
 
@@ -70,6 +75,7 @@ Batch& Receiver::to_disk(Row& row, Delivered& message, ByteView bytes) {
 }
 
 bool Receiver::settled_on_disk() const noexcept {
+    if (planted(Mutant::resume_before_pending_commit)) return true;
     if (broken_ || !uncommitted_.empty()) return false;
     return std::all_of(rows_.begin(), rows_.end(), [](const auto& row) { return row->pending.empty(); });
 }
@@ -167,7 +173,7 @@ void Receiver::processed(Row& row, std::uint64_t inbox, Instant now) {
     }
     if (!any) return;
     if (row.inbox_messages == 0) row.processed = row.committed;
-    journal_.add(storage::Processed{row.key, row.processed_inbox});
+    if (!planted(Mutant::inbox_row_kept)) journal_.add(storage::Processed{row.key, row.processed_inbox});
     const bool wanted = row.wants_processed != 0 && row.processed >= row.wants_processed;
     if (wanted) {
         row.wants_processed = 0;
@@ -201,6 +207,10 @@ void Receiver::reopened(const std::vector<storage::InLane>& rows, Batch& batch) 
             row.have = row.committed = 0;
         } else {
             row.epoch = found->epoch;
+            if (planted(Mutant::no_compare_and_set)) {
+                row.committed = row.have;
+                continue;
+            }
             row.have = row.committed = found->have;
             row.mid = row.committed_mid = found->mid;
             if (row.processed_inbox != 0) journal_.add(storage::Processed{row.key, row.processed_inbox});

@@ -7,6 +7,8 @@
 
 #include "delivery/sender.hpp"
 
+#include "base/mutant.hpp"
+
 namespace kith::delivery {
 namespace {
 
@@ -23,7 +25,7 @@ Result<LaneIndex> Sender::lane(std::string_view channel, Strength strength, Prio
     made->channel = channel;
     made->strength = strength;
     made->priority = priority;
-    made->epoch = random;
+    made->epoch = planted(Mutant::same_epoch_after_restart) ? 1 : random;
     if (state_ != State::detached && !made->durable()) announce(*made);  // a durable one with its row
     lanes_.push_back(std::move(made));
     return static_cast<LaneIndex>(lanes_.size() - 1);
@@ -139,7 +141,7 @@ bool Sender::coalesce(Lane& asked, const Outgoing& message, Instant now) {
     if (it == keys_.end()) return false;
     const auto place = it->second;
     auto& lane = *lanes_[place.lane];
-    if (place.seq <= lane.highest || place.seq < lane.first) return false;
+    if ((place.seq <= lane.highest && !planted(Mutant::coalesce_pulled)) || place.seq < lane.first) return false;
     const auto size = message.owned != nullptr ? message.owned->size() : message.bytes.size();
     const auto expires = message.ttl == Duration{} ? Duration{} : saturating_add(now.steady, message.ttl);
     storage::Ticket ticket = 0;
@@ -205,7 +207,7 @@ bool Sender::enqueue_datagram(std::string_view channel, ByteView bytes) {
 // The receiver certainly has not and will not get it: it was never pulled, or RESUME of this attachment showed that it is not there
 // and no byte went since. Of what an earlier receiver may have handed over nothing is certain.
 bool Sender::certain(const Lane& lane, std::uint64_t seq) const noexcept {
-    if (seq > lane.highest) return true;
+    if (seq > lane.highest || planted(Mutant::cancel_pulled)) return true;
     if (state_ != State::attached || lane.answered != Answered::yes || seq <= lane.repeat_to) return false;
     return seq > lane.cursor || (seq == lane.cursor && !lane.charged);
 }
@@ -304,7 +306,8 @@ void Sender::cancel(std::uint64_t token, Instant now) {
 }
 
 void Sender::expire(Instant now) {
-    while (!due_.empty() && due_.front().at <= now.steady) {
+    while (!due_.empty() && (due_.front().at <= now.steady || planted(Mutant::wall_clock_ttl))) {
+        if (planted(Mutant::wall_clock_ttl) && due_.front().at > now.wall - std::chrono::hours{24 * 365 * 50 - 1}) break;
         const auto due = due_.front();
         std::pop_heap(due_.begin(), due_.end(), later<Due, Due>);
         due_.pop_back();
@@ -314,7 +317,8 @@ void Sender::expire(Instant now) {
         const auto& entry = lane.entries[index];
         if (entry.run != 0 || entry.seq != due.seq || !entry.extra || entry.extra->expires == Duration{}) continue;
         const auto expires = entry.extra->expires;
-        if (expires > now.steady) continue;  // replaced by one that lives longer
+        if (expires > (planted(Mutant::wall_clock_ttl) ? now.wall - std::chrono::hours{24 * 365 * 50 - 1} : now.steady))
+            continue;  // replaced by one that lives longer
         if (certain(lane, due.seq)) {
             bury(lane, index, Receipt::Outcome::expired, now);
             continue;

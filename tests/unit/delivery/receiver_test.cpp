@@ -212,6 +212,24 @@ TEST(Receiver, ASettledRowMakesRoomForAnother) {
     EXPECT_EQ(sink.receiver.forgotten(), 1U);
 }
 
+// The sender died and began a new epoch; what its former process sent is consumed only now. Numbers of the two must not be mixed.
+TEST(Receiver, WhatIsConsumedOfAnEarlierEpochAcknowledgesNothing) {
+    Sink sink;
+    ASSERT_TRUE(sink.receiver.opened(first, "LAN"));
+    ASSERT_TRUE(sink.feed(first, hello({described(0, "a", 5)}) + data(0, 1, "x") + data(0, 2, "y"), at(1s)));
+    sink.receiver.closed(first);
+    ASSERT_TRUE(sink.receiver.opened(second, "LAN"));
+    ASSERT_TRUE(sink.feed(second, hello({described(0, "a", 6)}), at(1s)));
+    (void)sink.answer(at(1s));
+    sink.consume_all(at(1s));
+    for (const auto& frame : sink.answer(at(2s))) EXPECT_NE(frame.type, static_cast<std::uint8_t>(wire::FrameType::ack));
+    ASSERT_TRUE(sink.feed(second, data(0, 1, "new"), at(2s)));
+    sink.consume_all(at(2s));
+    const auto answers = sink.answer(at(3s));
+    ASSERT_FALSE(answers.empty());
+    EXPECT_EQ(wire::decode_two(answers[0].body)->first, 1U);
+}
+
 TEST(Receiver, MarkIsCheckedAndAnsweredAtOnce) {
     Sink sink;
     ASSERT_TRUE(sink.receiver.opened(first, "LAN"));
