@@ -306,8 +306,7 @@ void Sender::cancel(std::uint64_t token, Instant now) {
 }
 
 void Sender::expire(Instant now) {
-    while (!due_.empty() && (due_.front().at <= now.steady || planted(Mutant::wall_clock_ttl))) {
-        if (planted(Mutant::wall_clock_ttl) && due_.front().at > now.wall - std::chrono::hours{24 * 365 * 50 - 1}) break;
+    while (!due_.empty() && due_.front().at <= now.steady) {
         const auto due = due_.front();
         std::pop_heap(due_.begin(), due_.end(), later<Due, Due>);
         due_.pop_back();
@@ -317,8 +316,7 @@ void Sender::expire(Instant now) {
         const auto& entry = lane.entries[index];
         if (entry.run != 0 || entry.seq != due.seq || !entry.extra || entry.extra->expires == Duration{}) continue;
         const auto expires = entry.extra->expires;
-        if (expires > (planted(Mutant::wall_clock_ttl) ? now.wall - std::chrono::hours{24 * 365 * 50 - 1} : now.steady))
-            continue;  // replaced by one that lives longer
+        if (expires > now.steady) continue;  // replaced by one that lives longer
         if (certain(lane, due.seq)) {
             bury(lane, index, Receipt::Outcome::expired, now);
             continue;

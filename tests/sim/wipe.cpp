@@ -37,8 +37,8 @@ public:
         send(random_.between(1, 20));
         world_.run_for(random_.between(Duration{0}, Duration{seconds{2}}));
         for (const auto wire : world_.open_wires()) world_.stall(wire, false, true, minutes{10});  // acknowledgements are lost
-        send(random_.between(5, 30));
-        world_.run_for(random_.between(Duration{milliseconds{500}}, Duration{seconds{3}}));
+        send(random_.between(40, 120));  // several records of 16 KiB: a death can come between two
+        world_.run_for(random_.between(Duration{seconds{1}}, Duration{seconds{6}}));
         world_.die(1, World::Death::kill, seconds{1});
         if (!random_.one_in(4)) {
             world_.wipe_disk(1);
@@ -46,7 +46,7 @@ public:
         }
         // The sender's link died with the receiver; it dials again when that is back, and dies a moment after.
         world_.run_until([this] { return world_.node(1).engine && world_.engine(1).links() != 0; }, minutes{2});
-        world_.run_for(random_.between(Duration{0}, Duration{milliseconds{800}}));
+        world_.run_for(random_.between(Duration{0}, Duration{milliseconds{3500}}));
         if (!random_.one_in(4)) world_.die(0, random_.one_in(2) ? World::Death::kill : World::Death::power, milliseconds{500});
         world_.run_for(seconds{2});
         send(random_.below(5));
