@@ -93,7 +93,7 @@ void Sender::load(Lane& lane, const storage::OutMessage& message, Instant now) {
             extra.cancel = kept.cancel;
             extra.processed = kept.processed;
         }
-        if (extra.expires != Duration{}) push_due(extra.expires, lane.index, message.seq);
+        if (extra.expires != Duration{}) push_due(extra.expires, lane.index, message.seq, extra);
         if (entry.size >= owned_from) {
             extra.owned = message.bytes;
         } else {
