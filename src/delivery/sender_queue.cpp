@@ -364,6 +364,15 @@ void Sender::abandon(Instant now, bool durable_too) {
             if (message.extra) say(message.extra->token, outcome(message.seq), now.steady - message.since, ticket);
         }
         for (const auto& [seq, parked] : lane.parked) say(parked.token, outcome(seq), now.steady - parked.since, ticket);
+        for (auto& [seq, doubt] : lane.doubts) {
+            for (std::size_t i = 0; i < doubt.versions.size(); ++i) {
+                const auto& version = doubt.versions[i];
+                say(version.token, Receipt::Outcome::unknown, now.steady - version.since, ticket);
+                if (doubt.counted && i + 1 == doubt.versions.size()) break;  // in the sums of the lane
+                released_.push_back({lane.index, 1, version.size});
+            }
+        }
+        lane.doubts.clear();
         if (ticket != 0) {  // the next row counts from 1 again: its receipts are not theirs
             for (const auto& waiting : lane.awaited) say(waiting.token, Receipt::Outcome::unknown, now.steady - waiting.since, ticket);
             lane.awaited.clear();

@@ -149,7 +149,8 @@ TEST(Queue, ADoubtfulReplacementWritesNothingTwice) {
     sender.enqueue(l, {.bytes = as_bytes(std::string_view{"three"}), .token = 3, .key = 7, .mid = 13}, now);
     const auto request = journal.take();
     ASSERT_EQ(request.operations.size(), 1U);
-    EXPECT_TRUE(std::holds_alternative<storage::Append>(request.operations[0]));
+    EXPECT_TRUE(std::holds_alternative<storage::Replace>(request.operations[0]));
+    EXPECT_EQ(sender.queued(), 1U);
 }
 
 TEST(Queue, CancellingWhatWasNeverWrittenIsCertain) {
