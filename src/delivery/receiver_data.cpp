@@ -35,6 +35,7 @@ void Receiver::begin(Row& row, const Lane& lane) {
     row.committed = row.have;
     row.mid = row.committed_mid = 0;
     row.processed = row.have;
+    row.epoch_from = journal_.last_inbox();
     for (auto& handed : row.at_application) handed.seq = 0;
     if (row.key == 0) row.key = journal_.next_in();
     auto& request = journal_.open();

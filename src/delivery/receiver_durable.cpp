@@ -27,7 +27,7 @@ void Receiver::restore(const storage::InLane& in, bool clean) {
     row->mid = row->committed_mid = in.mid;
     row->processed = in.messages == 0 ? in.have : 0;
     row->inbox_messages = in.messages;
-    row->inbox_bytes = in.bytes;
+    row->inbox_bytes = in.bytes + in.messages * cost_per_message;
     row->restored_to = clean ? 0 : journal_.last_inbox();
     grant(*row);
     set_origin(*row);
@@ -117,7 +117,7 @@ void Receiver::hand_over(Batch& from, Batch& to) {
         auto& row = *rows_[message.row];
         const bool in_order = !row.backlog();
         ++row.inbox_messages;
-        row.inbox_bytes += message.bytes.size();
+        row.inbox_bytes += message.bytes.size() + cost_per_message;
         const bool room = row.at_application.size() < config_.memory_messages &&
                           (row.at_application_bytes + message.bytes.size() <= config_.memory_bytes || row.at_application.empty());
         if (!in_order || !room) {
@@ -152,7 +152,8 @@ void Receiver::fetched(storage::LaneKey key, std::vector<storage::InMessage>& me
                           .row = row.index,
                           .generation = row.generation,
                           .repeat = in.repeat || in.inbox <= row.restored_to};
-        row.at_application.push_back({in.inbox, in.seq <= row.committed ? in.seq : 0, in.bytes.size()});
+        const bool of_epoch = in.inbox > row.epoch_from && in.seq <= row.committed;
+        row.at_application.push_back({in.inbox, of_epoch ? in.seq : 0, in.bytes.size()});
         row.at_application_bytes += in.bytes.size();
         row.handed = in.inbox;
         Packer::adopt(batch, std::move(in.bytes), message);
@@ -165,7 +166,7 @@ void Receiver::processed(Row& row, std::uint64_t inbox, Instant now) {
     for (; !row.at_application.empty() && row.at_application.front().inbox <= inbox; row.at_application.pop_front()) {
         const auto& message = row.at_application.front();
         row.at_application_bytes -= message.size;
-        row.inbox_bytes -= std::min<std::uint64_t>(row.inbox_bytes, message.size);
+        row.inbox_bytes -= std::min<std::uint64_t>(row.inbox_bytes, message.size + cost_per_message);
         --row.inbox_messages;
         row.processed = std::max(row.processed, message.seq);
         row.processed_inbox = message.inbox;

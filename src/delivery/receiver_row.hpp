@@ -73,7 +73,8 @@ struct Receiver::Row {
     std::size_t at_application_bytes = 0;
     std::uint64_t handed = 0;  // inbox number of the last
     std::uint64_t inbox_messages = 0;
-    std::uint64_t inbox_bytes = 0;
+    std::uint64_t inbox_bytes = 0;      // with the cost of each
+    std::uint64_t epoch_from = 0;       // messages up to this inbox number are of earlier epochs
     std::uint64_t processed = 0;        // number of the last message that the application is done with
     std::uint64_t processed_inbox = 0;  // likewise, its inbox number
     std::uint64_t restored_to = 0;      // messages up to this may have been handed over by an earlier process

@@ -167,7 +167,7 @@ public:
     const wire::CloseFrame* closed() const noexcept { return closed_.get(); }
 
 private:
-    struct Due {  // a ttl that ends
+    struct Due {  // a ttl that ends; void when the message's Extra::due says something else
         Duration at{};
         LaneIndex lane = 0;
         std::uint64_t seq = 0;
@@ -202,7 +202,8 @@ private:
     bool certain(const Lane& lane, std::uint64_t seq) const noexcept;
     void decide(Lane& lane, Instant now);
     void expire(Instant now);
-    void push_due(Duration at, LaneIndex lane, std::uint64_t seq);
+    void push_due(Duration at, LaneIndex lane, std::uint64_t seq, Extra& extra);
+    bool is_due(const Due& due) const noexcept;
     // Now, or with a ticket when that is committed.
     void say(std::uint64_t token, Receipt::Outcome outcome, Duration after, storage::Ticket ticket, Place place = {});
     void leave(Lane& lane, std::size_t size) noexcept;  // one live message less

@@ -98,7 +98,7 @@ void Sender::load(Lane& lane, const storage::OutMessage& message, Instant now) {
             extra.cancel = kept.cancel;
             extra.processed = kept.processed;
         }
-        if (extra.expires != Duration{}) push_due(extra.expires, lane.index, message.seq);
+        if (extra.expires != Duration{}) push_due(extra.expires, lane.index, message.seq, extra);
         if (entry.size >= owned_from) {
             extra.owned = message.bytes;
         } else {
@@ -315,7 +315,12 @@ void Sender::reopened(const std::vector<storage::OutLane>& rows, Instant now) {
     std::swap(pending, pending_);
     for (const auto& waiting : pending) {
         auto& lane = *lanes_[waiting.place.lane];
-        if (!waiting.version || lane.key == 0) continue;
+        if (!waiting.version) continue;
+        if (lane.key == 0) {  // of a row that was dropped
+            released_.push_back({lane.index, 1, waiting.version->size});
+            say(waiting.outcome.token, Receipt::Outcome::unknown, waiting.outcome.after, 0);
+            continue;
+        }
         auto& doubt = lane.doubts[waiting.place.seq];
         doubt.versions.push_back(*waiting.version);
         if (waiting.buried) doubt.ended = waiting.outcome.outcome;

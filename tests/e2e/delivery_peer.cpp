@@ -50,6 +50,16 @@ std::string_view outcome_text(kith::Receipt::Outcome outcome) {
             return "delivered";
         case kith::Receipt::Outcome::sent:
             return "sent";
+        case kith::Receipt::Outcome::stored:
+            return "stored";
+        case kith::Receipt::Outcome::processed:
+            return "processed";
+        case kith::Receipt::Outcome::expired:
+            return "expired";
+        case kith::Receipt::Outcome::cancelled:
+            return "cancelled";
+        case kith::Receipt::Outcome::replaced:
+            return "replaced";
         case kith::Receipt::Outcome::failed:
             return "failed";
         case kith::Receipt::Outcome::unknown:
