@@ -69,6 +69,8 @@ public:
     Status received(StreamRef stream, ByteView bytes, Instant now, Packer& packer, Batch& batch);
     std::optional<StreamRef> take_fenced() noexcept { return std::exchange(fenced_, std::nullopt); }
     StreamRef current() const noexcept { return current_; }
+    // Whether this peer's durable lanes are taken from the next HELLO on.
+    void allow_durable(bool allowed) noexcept { config_.durable = allowed; }
 
     // ---- answers, on the current stream
     struct Filled {

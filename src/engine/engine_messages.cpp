@@ -67,7 +67,7 @@ delivery::Receiver& Engine::receiver_of(PeerState& peer) {
         config.max_rows = config_.max_channels_per_peer;
         config.source = peer.source;
         config.instance = random_.u64();
-        config.durable = config_.durable;
+        config.durable = config_.durable;  // until a stream says who it is
         config.inbox_bytes = config_.inbox_bytes;
         peer.receiver = std::make_unique<delivery::Receiver>(config, journal_, peer.id, peer.id.bytes());
     }
@@ -188,7 +188,7 @@ void Engine::reattach_later(PeerState& peer, Instant now) {
 
 void Engine::message_stream_opened(Link& link, StreamId id, Instant now) {
     auto& peer = peers_.get(link.connection->peer());
-    receiver_of(peer);
+    receiver_of(peer).allow_durable(durable_allowed(peer));
     link.connection->set_priority(id, message_level);
     if (const auto ok = peer.receiver->opened({link.id, id}, link.path()); !ok) {
         ++stats_.streams_refused;

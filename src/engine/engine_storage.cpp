@@ -50,6 +50,17 @@ void Engine::storage_done(storage::Ticket up_to, Instant now) {
     }
 }
 
+// Whose messages were taken once, or who got some of ours, is known; strangers are not to fill the disk.
+bool Engine::durable_allowed(const PeerState& peer) const {
+    if (!config_.durable || config_.durable_from_all) return config_.durable;
+    if (!config_.durable_from_known) return false;
+    if ((peer.receiver && peer.receiver->has_durable()) || (peer.sender && peer.sender->lanes() != 0)) return true;
+    const auto* known = book_.find(peer.id);
+    if (known == nullptr) return false;
+    return known->keep || std::any_of(known->addresses.begin(), known->addresses.end(),
+                                      [](const auto& address) { return address.source == peer::Source::user; });
+}
+
 // Nothing that waits for the disk may leave, and what came and was not committed has not come.
 void Engine::storage_failed(Instant now) {
     now_ = now;
@@ -80,6 +91,7 @@ void Engine::storage_failed(Instant now) {
 
 void Engine::storage_reopened(const storage::Loaded& loaded, Instant now) {
     now_ = now;
+    (void)journal_.take();  // it builds on what was never committed
     for (const auto slot : durable_peers_) {
         auto* peer = peers_.at(slot);
         if (peer == nullptr) continue;
