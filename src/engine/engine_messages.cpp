@@ -125,6 +125,7 @@ void Engine::flush_sends(Instant now) {
         if (found == nullptr || !found->sender) continue;
         auto& peer = *found;
         drain_sender(peer);
+        watch(peer);  // a ttl ends without any link, too
         if (peer.unsupported) {
             unsupported(peer, now);
         } else if (peer.out) {
