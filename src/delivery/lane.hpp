@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/byte_ring.hpp"
 #include "base/ring.hpp"
@@ -61,7 +62,15 @@ struct Parked {
     std::uint32_t size = 0;
     bool cancel = false;
     bool processed = false;
-    bool doubt = false;  // the disk failed while it was to replace another one
+};
+
+// The disk failed while messages of one number were to replace each other, or to end: it has one of these, and says which when it
+// is read.
+struct Doubt {
+    std::vector<Parked> versions;           // oldest first; the newest may be in `parked`
+    std::optional<Receipt::Outcome> ended;  // the last of `versions` was to end so
+    std::vector<std::uint64_t> untold;      // tokens that were not told `stored`
+    bool counted = false;                   // among the live ones again, though it was to end
 };
 
 // Who waits for the second receipt.
@@ -70,6 +79,19 @@ struct Awaited {
     std::uint64_t token = 0;
     Duration since{};
 };
+
+inline Parked as_parked(const Entry& entry) {
+    Parked out{.since = entry.since, .size = entry.size};
+    if (const auto* extra = entry.extra.get()) {
+        out.token = extra->token;
+        out.mid = extra->mid;
+        out.key = extra->key;
+        out.expires = extra->expires;
+        out.cancel = extra->cancel;
+        out.processed = extra->processed;
+    }
+    return out;
+}
 
 // An announced lane waits for RESUME; a durable one that cannot judge the answer yet (the message it names is on disk) checks.
 enum class Answered : std::uint8_t { no, checking, yes };
@@ -123,6 +145,7 @@ struct Lane {
     bool fetching = false;
     storage::Ticket hold = 0;  // nothing is written before this is committed
     std::map<std::uint64_t, Parked> parked;
+    std::map<std::uint64_t, Doubt> doubts;
     std::optional<wire::ResumeLane> resume;  // while checking
     std::size_t held_bytes = 0;              // of the messages in memory
 

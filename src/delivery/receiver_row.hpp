@@ -97,7 +97,9 @@ struct Receiver::Row {
     }
     std::uint64_t credit(std::size_t inbox_limit) const noexcept {
         std::uint64_t room = window;
-        if (durable()) room = std::min<std::uint64_t>(room, inbox_limit > inbox_bytes ? inbox_limit - inbox_bytes : 0);
+        // An empty inbox takes a message of any legal size.
+        if (durable() && inbox_messages != 0)
+            room = std::min<std::uint64_t>(room, inbox_limit > inbox_bytes ? inbox_limit - inbox_bytes : 0);
         return taken + room > held ? taken + room - held : 0;
     }
 

@@ -176,6 +176,8 @@ private:
         storage::Ticket ticket = 0;
         Outcome outcome;
         Place place;
+        std::optional<Parked> version;  // the message whose end this is: it leaves its queue with the commit
+        bool buried = false;            // and nothing takes its place
     };
     struct KeyHash {
         std::size_t operator()(const std::pair<std::uint64_t, std::uint64_t>& k) const noexcept {
@@ -224,7 +226,10 @@ private:
     Status resume_durable(Lane& lane, const wire::ResumeLane& row, Instant now);
     void judge(Lane& lane, std::uint64_t mid, Instant now);
     void restored_here(Lane& lane, Instant now);
+    void end_with(storage::Ticket ticket, Place place, Parked version, Receipt::Outcome outcome, bool buried, Instant now);
     void reopen(Lane& lane, const storage::OutLane* row, Instant now);
+    void fail(Lane& lane, const Parked& lost, Instant now);
+    void settle_doubt(Lane& lane, std::uint64_t seq, Doubt doubt, const storage::OutMessage& message, Instant now);
 
     SenderConfig config_;
     Journal& journal_;

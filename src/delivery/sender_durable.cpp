@@ -126,15 +126,11 @@ void Sender::fetched(storage::LaneKey key, const std::vector<storage::OutMessage
     for (const auto& message : messages) {
         const auto begin = message.run == 0 ? message.seq : message.seq - message.run + 1;
         if (begin != lane.loaded() + 1) break;
-        if (const auto found_here = lane.parked.find(message.seq); found_here != lane.parked.end()) {
-            auto& parked = found_here->second;
-            if (parked.mid != message.mid && !parked.doubt) break;  // read before it was replaced: read again
-            if (parked.doubt) say(parked.token, parked.mid == message.mid ? Receipt::Outcome::stored : Receipt::Outcome::failed, {}, 0);
-            if (parked.mid != message.mid) {
-                tokens_.erase(parked.token);
-                lane.parked.erase(found_here);
-            }
+        for (auto it = lane.doubts.lower_bound(begin); it != lane.doubts.end() && it->first <= message.seq; it = lane.doubts.erase(it)) {
+            settle_doubt(lane, it->first, std::move(it->second), message, now);
         }
+        const auto parked = lane.parked.find(message.seq);
+        if (parked != lane.parked.end() && parked->second.mid != message.mid) break;  // read before it was replaced: read again
         load(lane, message, now);
     }
     if (lane.resolved >= lane.first) resolve_to(lane, lane.resolved, now);
@@ -145,7 +141,9 @@ void Sender::fetched(storage::LaneKey key, const std::vector<storage::OutMessage
 void Sender::committed(storage::Ticket ticket) {
     committed_ = std::max(committed_, ticket);
     for (; !pending_.empty() && pending_.front().ticket <= committed_; pending_.pop_front()) {
-        if (pending_.front().outcome.token != 0) outcomes_.push_back(pending_.front().outcome);
+        const auto& done = pending_.front();
+        if (done.version) released_.push_back({done.place.lane, 1, done.version->size});
+        if (done.outcome.token != 0) outcomes_.push_back(done.outcome);
     }
     for (auto& lane : lanes_) {
         if (lane->settle_ticket == 0 || lane->settle_ticket > committed_) continue;
@@ -160,11 +158,14 @@ Status Sender::resume_durable(Lane& lane, const wire::ResumeLane& row, Instant n
     const bool knows = row.state == wire::ResumeState::known || row.state == wire::ResumeState::gap;
     if (!knows || row.have + 1 < lane.first) {
         // The receiver does not stand where it had said. What was on the wire may have been handed over before it lost that.
-        const bool mark = lane.attached_ever && lane.highest > lane.repeat_to;
-        if (mark) lane.repeat_to = lane.highest;
+        // Where the same process has nothing of what it was sent, nothing was committed, so nothing was handed over.
+        const bool lost = knows || row.state == wire::ResumeState::gap || lane.instance != peer_instance_;
+        const auto doubtful = lost ? lane.highest : lane.foreign;
+        const bool mark = lane.attached_ever && doubtful > lane.repeat_to;
+        if (mark) lane.repeat_to = doubtful;
         if (lane.attached_ever && (row.state == wire::ResumeState::gap || knows)) {
             notices_.push_back({Notice::Kind::receiver_restored, lane.channel});
-        } else if (lane.attached_ever && lane.highest != 0) {
+        } else if (mark) {
             notices_.push_back({Notice::Kind::receiver_lost, lane.channel});
         }
         if (mark || !lane.attached_ever) {
@@ -222,34 +223,37 @@ void Sender::restored_here(Lane& lane, Instant now) {
 
 // ---- after a failure
 
+void Sender::fail(Lane& lane, const Parked& lost, Instant now) {
+    say(lost.token, Receipt::Outcome::failed, now.steady - lost.since, 0);
+    tokens_.erase(lost.token);
+    released_.push_back({lane.index, 1, lost.size});
+}
+
 // Memory follows the disk: what was on its way there and did not arrive has failed, everything else is read again.
 void Sender::reopen(Lane& lane, const storage::OutLane* row, Instant now) {
     const auto next = row == nullptr ? lane.first : std::max(row->next, lane.first);
     lane.hold = 0;
     for (std::size_t i = 0; i < lane.entries.size(); ++i) {
         const auto& message = lane.entries[i];
-        if (message.run != 0 || !message.extra) continue;
-        const auto& extra = *message.extra;
-        lane.parked[message.seq] = {.token = extra.token,
-                                    .mid = extra.mid,
-                                    .key = extra.key,
-                                    .since = message.since,
-                                    .expires = extra.expires,
-                                    .size = message.size,
-                                    .cancel = extra.cancel,
-                                    .processed = extra.processed};
+        if (message.run == 0) lane.parked[message.seq] = as_parked(message);
     }
     lane.entries.clear();
     lane.bytes.release(lane.bytes.end());
     lane.tombs = 0;
     lane.held_bytes = 0;
     for (auto it = lane.parked.lower_bound(next); it != lane.parked.end(); it = lane.parked.erase(it)) {
-        const auto& lost = it->second;
-        say(lost.token, Receipt::Outcome::failed, now.steady - lost.since, 0);
-        tokens_.erase(lost.token);
-        if (lost.key != 0) forget_key(lane, lost.key, it->first);
-        released_.push_back({lane.index, 1, lost.size});
-        leave(lane, lost.size);
+        if (it->second.key != 0) forget_key(lane, it->second.key, it->first);
+        fail(lane, it->second, now);
+        leave(lane, it->second.size);
+    }
+    for (auto it = lane.doubts.lower_bound(next); it != lane.doubts.end(); it = lane.doubts.erase(it)) {
+        for (const auto& version : it->second.versions) fail(lane, version, now);
+    }
+    for (auto& [seq, doubt] : lane.doubts) {
+        if (!doubt.ended || std::exchange(doubt.counted, true)) continue;
+        ++lane.live;
+        ++queued_;
+        lane.live_bytes += doubt.versions.back().size;
     }
     for (auto& [seq, parked] : lane.parked) parked.ticket = 0;
     lane.next = next;
@@ -266,28 +270,69 @@ void Sender::reopen(Lane& lane, const storage::OutLane* row, Instant now) {
     load_more(lane);
 }
 
+// The disk shows which of the versions it has: earlier ones were replaced, later ones failed.
+void Sender::settle_doubt(Lane& lane, std::uint64_t seq, Doubt doubt, const storage::OutMessage& message, Instant now) {
+    auto& versions = doubt.versions;
+    if (const auto current = lane.parked.find(seq); current != lane.parked.end()) {
+        versions.push_back(current->second);
+        lane.parked.erase(current);
+    }
+    const auto counted = versions.back().size;  // in the sums of the lane
+    auto has = versions.size();
+    if (message.run == 0) {
+        while (has > 1 && versions[has - 1].mid != message.mid) --has;
+    }
+    const auto end = [&](const Parked& version, Receipt::Outcome outcome) {
+        say(version.token, outcome, now.steady - version.since, 0);
+        tokens_.erase(version.token);
+        released_.push_back({lane.index, 1, version.size});
+    };
+    for (std::size_t i = 0; i + 1 < has; ++i) end(versions[i], Receipt::Outcome::replaced);
+    for (std::size_t i = has; i < versions.size(); ++i) end(versions[i], Receipt::Outcome::failed);
+    const auto& survivor = versions[has - 1];
+    if (std::find(doubt.untold.begin(), doubt.untold.end(), survivor.token) != doubt.untold.end()) {
+        say(survivor.token, Receipt::Outcome::stored, {}, 0);
+    }
+    if (message.run != 0) {
+        end(survivor, doubt.ended.value_or(Receipt::Outcome::unknown));
+        leave(lane, counted);
+        return;
+    }
+    // It lives after all.
+    lane.live_bytes += survivor.size;
+    lane.live_bytes -= counted;
+    if (survivor.token != 0) tokens_[survivor.token] = {lane.index, seq};
+    lane.parked[seq] = survivor;
+}
+
 void Sender::reopened(const std::vector<storage::OutLane>& rows, Instant now) {
     std::deque<Pending> pending;
     std::swap(pending, pending_);
+    for (const auto& waiting : pending) {
+        auto& lane = *lanes_[waiting.place.lane];
+        if (!waiting.version || lane.key == 0) continue;
+        auto& doubt = lane.doubts[waiting.place.seq];
+        doubt.versions.push_back(*waiting.version);
+        if (waiting.buried) doubt.ended = waiting.outcome.outcome;
+    }
+    for (auto& waiting : pending) {
+        if (waiting.outcome.outcome != Receipt::Outcome::stored) continue;
+        auto& doubts = lanes_[waiting.place.lane]->doubts;
+        if (const auto it = doubts.find(waiting.place.seq); it != doubts.end()) it->second.untold.push_back(waiting.outcome.token);
+    }
     for (auto& lane : lanes_) {
         if (!lane->durable() || lane->key == 0) continue;
         const auto row = std::find_if(rows.begin(), rows.end(), [&](const auto& r) { return r.key == lane->key; });
         reopen(*lane, row == rows.end() ? nullptr : &*row, now);
     }
-    const auto parked_at = [this](const Place& place) -> Parked* {
-        auto& lane = *lanes_[place.lane];
-        const auto it = lane.parked.find(place.seq);
-        return it == lane.parked.end() ? nullptr : &it->second;
-    };
-    for (const auto& waiting : pending) {
-        if (waiting.outcome.outcome != Receipt::Outcome::replaced) continue;
-        if (auto* parked = parked_at(waiting.place)) parked->doubt = true;  // the disk has the one or the other
-    }
     for (auto& waiting : pending) {
+        if (waiting.version) continue;
+        auto& lane = *lanes_[waiting.place.lane];
         switch (waiting.outcome.outcome) {
             case Receipt::Outcome::stored: {
-                const auto* parked = parked_at(waiting.place);
-                if (parked != nullptr && parked->token == waiting.outcome.token && !parked->doubt) outcomes_.push_back(waiting.outcome);
+                const auto parked = lane.parked.find(waiting.place.seq);
+                const bool there = parked != lane.parked.end() && parked->second.token == waiting.outcome.token;
+                if (there && !lane.doubts.contains(waiting.place.seq)) outcomes_.push_back(waiting.outcome);
                 break;
             }
             case Receipt::Outcome::delivered:
@@ -295,9 +340,8 @@ void Sender::reopened(const std::vector<storage::OutLane>& rows, Instant now) {
                 waiting.ticket = journal_.last_ticket();  // with the settling that was said again
                 pending_.push_back(waiting);
                 break;
-            default:  // its end is not on disk: what happens to it there is not known here
-                if (waiting.outcome.token != 0)
-                    outcomes_.push_back({waiting.outcome.token, Receipt::Outcome::unknown, waiting.outcome.after});
+            default:  // of a row that was dropped: what the disk did with it is not known
+                outcomes_.push_back({waiting.outcome.token, Receipt::Outcome::unknown, waiting.outcome.after});
         }
     }
 }

@@ -37,11 +37,11 @@ std::uint64_t Sender::channel_of(const Lane& lane) const noexcept {
 }
 
 void Sender::say(std::uint64_t token, Receipt::Outcome outcome, Duration after, storage::Ticket ticket, Place place) {
-    if (token == 0 && (ticket == 0 || outcome != Receipt::Outcome::replaced)) return;
+    if (token == 0) return;
     if (ticket == 0) {
         outcomes_.push_back({token, outcome, after});
     } else {
-        pending_.push_back({ticket, {token, outcome, after}, place});
+        pending_.push_back({ticket, {token, outcome, after}, place, std::nullopt, false});
     }
 }
 
@@ -110,12 +110,22 @@ void Sender::enqueue(LaneIndex index, const Outgoing& message, Instant now) {
     if (!lane.entries.push(std::move(entry))) return;  // unbounded ring: admission is the limit
 }
 
-// Saturating: after a failed disk a message can be there twice, once ended here and once not ended there.
 void Sender::leave(Lane& lane, std::size_t size) noexcept {
-    if (lane.live == 0) return;
     --lane.live;
     --queued_;
-    lane.live_bytes -= std::min<std::uint64_t>(lane.live_bytes, size);
+    lane.live_bytes -= size;
+}
+
+// A message ends otherwise than by an acknowledgement: at once, or when the disk knows it.
+void Sender::end_with(storage::Ticket ticket, Place place, Parked version, Receipt::Outcome outcome, bool buried, Instant now) {
+    tokens_.erase(version.token);
+    const Outcome end{version.token, outcome, now.steady - version.since};
+    if (ticket != 0) {
+        pending_.push_back({ticket, end, place, version, buried});
+        return;
+    }
+    released_.push_back({place.lane, 1, version.size});
+    if (end.token != 0) outcomes_.push_back(end);
 }
 
 void Sender::forget_key(const Lane& lane, std::uint64_t key, std::uint64_t seq) {
@@ -143,9 +153,7 @@ bool Sender::coalesce(Lane& asked, const Outgoing& message, Instant now) {
         const auto parked = lane.parked.find(place.seq);
         if (parked == lane.parked.end()) return false;
         auto& old = parked->second;
-        say(old.token, Receipt::Outcome::replaced, now.steady - old.since, ticket, place);
-        tokens_.erase(old.token);
-        released_.push_back({lane.index, 1, old.size});
+        end_with(ticket, place, old, Receipt::Outcome::replaced, false, now);
         lane.live_bytes += size;
         lane.live_bytes -= old.size;
         old = {.token = message.token,
@@ -160,13 +168,11 @@ bool Sender::coalesce(Lane& asked, const Outgoing& message, Instant now) {
         auto& entry = lane.at(place.seq);
         if (entry.run != 0 || !entry.extra || entry.extra->key != message.key) return false;
         auto& extra = *entry.extra;
-        say(extra.token, Receipt::Outcome::replaced, now.steady - entry.since, ticket, place);
-        tokens_.erase(extra.token);
+        end_with(ticket, place, as_parked(entry), Receipt::Outcome::replaced, false, now);
         lane.held_bytes += size;
         lane.held_bytes -= entry.size;
         lane.live_bytes += size;
         lane.live_bytes -= entry.size;
-        released_.push_back({lane.index, 1, entry.size});
         // Behind its neighbours the ring has no room for another size; what lay there goes with them.
         extra.owned = message.owned != nullptr ? std::move(*message.owned) : Bytes(message.bytes.begin(), message.bytes.end());
         extra.token = message.token;
@@ -214,12 +220,10 @@ void Sender::bury(Lane& lane, std::size_t index, Receipt::Outcome outcome, Insta
                                                                     : storage::Ended::unknown;
         ticket = journal_.add(storage::Bury{lane.key, seq, seq, seq, ended});
     }
-    released_.push_back({lane.index, 1, entry.size});
+    end_with(ticket, {lane.index, seq}, as_parked(entry), outcome, true, now);
     leave(lane, entry.size);
     lane.held_bytes -= entry.size;
     if (auto* extra = entry.extra.get()) {
-        say(extra->token, outcome, now.steady - entry.since, ticket);
-        tokens_.erase(extra->token);
         if (extra->key != 0) forget_key(lane, extra->key, seq);
         const auto mid = extra->mid;
         *extra = {};

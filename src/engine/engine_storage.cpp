@@ -91,7 +91,7 @@ void Engine::storage_failed(Instant now) {
 
 void Engine::storage_reopened(const storage::Loaded& loaded, Instant now) {
     now_ = now;
-    (void)journal_.take();  // it builds on what was never committed
+    journal_.take();  // what was gathered meanwhile counts as failed
     for (const auto slot : durable_peers_) {
         auto* peer = peers_.at(slot);
         if (peer == nullptr) continue;

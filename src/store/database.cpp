@@ -28,6 +28,10 @@ Status check_pages(Connection& db, bool thoroughly) {
     // A read that failed is told as if it were damage. Then it is another answer the second time.
     if (said && *said != "ok") said = db.text(sql);
     if (!said) return said.error();
+    // "unable to get the page. error code=10": the disk did not read, or (13) not write; what is on it is not known to be damaged.
+    if (said->find("error code=10") != std::string::npos || said->find("error code=13") != std::string::npos) {
+        return Error{Errc::io_error, "the pages could not be read", *said};
+    }
     if (*said != "ok") return Error{Errc::damaged, "the pages", *said};
     return {};
 }

@@ -45,13 +45,22 @@ NodeId World::add_node(Function<void(engine::Config&)> adjust) {
     if (adjust) adjust(config);
     node->id = config.self;
     node->listen = {IpAddress::v4(10, 0, 0, static_cast<std::uint8_t>(node->index + 1)), 4001};
-    node->engine = std::make_unique<engine::Engine>(config, key, secret(seed_, 1000 + node->index), now_);
-    node->engine->set_listen_addresses({wire::from_tcp(node->listen)}, {}, now_);
+    node->config = config;
     nodes_.push_back(std::move(node));
+    start(*nodes_.back());
     return nodes_.size() - 1;
 }
 
+// A new process of the node.
+void World::start(Node& node) {
+    const crypto::SigningKey key(secret(7, node.index));
+    node.engine = std::make_unique<engine::Engine>(node.config, key, secret(seed_, 1000 + node.index + 1000 * node.life), now_);
+    node.engine->set_listen_addresses({wire::from_tcp(node.listen)}, {}, now_);
+    if (node.config.durable && !load_disk(node)) node.engine.reset();
+}
+
 void World::introduce(NodeId from, NodeId to) {
+    if (!node(from).engine) return;
     engine(from).add_address(node(to).id, wire::from_tcp(node(to).listen), peer::Source::user, std::nullopt, now_);
     turn(node(from));
 }
@@ -74,6 +83,7 @@ bool World::step() {
     Duration next = queue_.empty() ? Duration::max() : queue_.front().at;
     Node* due = nullptr;
     for (const auto& node : nodes_) {
+        if (!node->engine) continue;
         const auto deadline = node->engine->next_deadline();
         const auto due_at = deadline ? std::max(deadline->steady, node->paused_until) : Duration::max();
         if (due_at < next) {
@@ -117,6 +127,7 @@ bool World::run_until(Function<bool()> done, Duration limit) {
 // ---- one turn of a node's driver
 
 void World::turn(Node& node) {
+    if (!node.engine) return;
     if (paused(node)) return when_awake(node.index, [this, &node] { turn(node); });
     // Other inputs of the same instant may come first, as they do when a real loop wakes up late.
     if (!node.dirty && random_.one_in(4) && !queue_.empty() && queue_.front().at == now_.steady) {
@@ -127,6 +138,7 @@ void World::turn(Node& node) {
     node.dirty = false;
     drain(node);
     write(node);
+    keep(node);
 }
 
 void World::drain(Node& node) {
@@ -141,6 +153,9 @@ void World::drain(Node& node) {
     const auto events = std::exchange(out.events, {});
     const auto released = std::exchange(out.released, {});
     const auto outcomes = std::exchange(out.outcomes, {});
+    for (const auto& item : std::exchange(out.notices, {})) {
+        if (node.on_notice) node.on_notice(item);
+    }
     out.reachability.clear();
     out.resolve.clear();
     out.packets.clear();
@@ -180,8 +195,8 @@ void World::take_messages(Node& node) {
 
 // The oldest batch: whatever pauses come between, they stay in order.
 void World::consume(Node& node) {
+    if (!node.engine || node.application.empty()) return;
     if (paused(node)) return when_awake(node.index, [this, &node] { consume(node); });
-    if (node.application.empty()) return;
     const auto batch = std::move(node.application.front());
     node.application.pop_front();
     struct Last {
@@ -231,6 +246,7 @@ void World::dial(Node& node, const engine::OpenLink& open) {
     };
     if (found == nodes_.end()) return fail(Errc::unreachable, wire.profile.delay);
     auto& target = **found;
+    if (!target.engine) return target.accept == Accept::hang ? void() : fail(Errc::connection_refused, 2 * wire.profile.delay);
     const auto mode = target.accept_until > now_.steady ? target.accept : Accept::normal;
     if (mode == Accept::hang) return;  // nobody answers: the engine's own deadline ends it
     if (mode == Accept::refuse) return fail(Errc::connection_refused, 2 * wire.profile.delay);
@@ -239,6 +255,7 @@ void World::dial(Node& node, const engine::OpenLink& open) {
         auto& w = *wires_[id];
         if (!w.ends[0].open) return;
         auto& acceptor = *nodes_[to];
+        if (!acceptor.engine) return;  // it died meanwhile: nobody answers
         const auto link = acceptor.engine->accepted(acceptor.listen, from, now_);
         w.ends[1].node = to;
         if (!link) {
@@ -289,6 +306,7 @@ void World::close(Node& node, LinkId link) {
 }
 
 void World::write(Node& node) {
+    if (!node.engine) return;
     if (paused(node)) return when_awake(node.index, [this, &node] { write(node); });
     std::deque<LinkId> again;
     while (!node.writing.empty()) {
@@ -299,6 +317,7 @@ void World::write(Node& node) {
         if (pulled == Pulled::full) node.blocked.push_back(link);
     }
     node.writing = std::move(again);
+    keep(node);
     // A pull can end a dial or a handshake: then there is something to carry out.
     auto& out = node.engine->outputs();
     if (!out.wants_write.empty() || !out.close_links.empty() || !out.open_links.empty() || !out.completions.empty() ||

@@ -18,6 +18,7 @@
 
 #include "engine/engine.hpp"
 #include "kith/function.hpp"
+#include "testing/faulty_vfs.hpp"
 #include "testing/random.hpp"
 
 namespace kith::testing {
@@ -50,13 +51,18 @@ public:
     std::uint64_t trace() const noexcept { return trace_; }
     std::uint64_t events() const noexcept { return events_; }
     Profile profile;
+    Function<void(NodeId, const std::string&)> on_damage;  // a database was found damaged, which no fault here makes
 
     // ---- nodes
+    struct Storage;
     struct Node {
         NodeId index = 0;
         PeerId id;
         Endpoint listen;
-        std::unique_ptr<engine::Engine> engine;
+        engine::Config config;
+        std::unique_ptr<engine::Engine> engine;  // null: its process is dead
+        std::unique_ptr<Storage> storage;        // of a node with a disk; see sim_storage.cpp
+        std::uint64_t life = 0;                  // deaths so far
         Accept accept = Accept::normal;
         Duration accept_until{};  // then `normal` again
 
@@ -67,7 +73,13 @@ public:
         Function<void(const PeerEvent&)> on_event;
         Function<void(const engine::Released&)> on_released;
         Function<void(const delivery::Outcome&)> on_outcome;
+        Function<void(const engine::DeliveryNotice&)> on_notice;
+        Function<void()> on_death;
+        Function<void()> on_restart;                               // a new process runs: tell it again whom to know and what to keep
         std::deque<std::unique_ptr<delivery::Batch>> application;  // batches that it has not taken yet
+
+        Node();
+        ~Node();
 
     private:
         friend class World;
@@ -79,6 +91,7 @@ public:
         bool dirty = false;
     };
     // The identity depends on the index alone. `adjust` changes the config before the engine is made.
+    // With Config::durable it has a disk.
     NodeId add_node(Function<void(engine::Config&)> adjust = nullptr);
     Node& node(NodeId i) { return *nodes_[i]; }
     engine::Engine& engine(NodeId i) { return *nodes_[i]->engine; }
@@ -109,6 +122,15 @@ public:
     // The process of a node stops for a while, as by SIGSTOP: its sockets go on taking bytes until they are full. When it goes on,
     // its timers come before what lies in the sockets: the order that is hardest for it.
     void pause(NodeId node, Duration span);
+    // Its process ends, as by SIGKILL or with the whole machine, and begins again later: it keeps its identity and its disk, as far
+    // as that was written. By power loss its peers hear nothing of it.
+    enum class Death : std::uint8_t { kill, power };
+    void die(NodeId node, Death how, Duration again_after);
+    // The disk of a node, to plan faults; null when it has none.
+    FaultyVfs* disk(NodeId node);
+    // What is stored of messages that ended, as a new process would find it.
+    std::vector<storage::OutcomeRow> stored_outcomes(NodeId node);
+    void jump_wall_clock(Duration by) noexcept { now_.wall += by; }
     void heal();  // ends all stalls, refusals and hangs
     std::uint64_t cuts() const noexcept { return cuts_; }
     // Time stood still for a very large number of events: somebody asks for a turn again and again and does nothing with it.
@@ -151,6 +173,13 @@ private:
         bool operator()(const Event& a, const Event& b) const noexcept { return a.at > b.at || (a.at == b.at && a.order > b.order); }
     };
 
+    void start(Node& node);
+    void restart(NodeId node);
+    bool load_disk(Node& node);
+    void keep(Node& node);
+    void commit(NodeId node, std::uint64_t life);
+    void disk_failed(Node& node);
+    void reopen_disk(NodeId node, std::uint64_t life);
     void note(std::uint64_t what, std::uint64_t a, std::uint64_t b) noexcept;
     void schedule(Duration at, Function<void()> what);
     void turn(Node& node);

@@ -12,6 +12,7 @@ void World::pause(NodeId i, Duration span) {
 void World::post(NodeId to, Function<void(engine::Engine&)> what) {
     schedule(now_.steady, [this, to, what = std::move(what)]() mutable {
         when_awake(to, [this, to, what = std::move(what)]() mutable {
+            if (!node(to).engine) return;  // it is dead: the call is lost with it
             what(engine(to));
             turn(node(to));
         });

@@ -17,8 +17,11 @@ struct Verdict {
     std::uint64_t marked = 0;
     std::uint64_t cuts = 0;
     std::uint64_t double_links = 0;
+    std::uint64_t deaths = 0;
+    std::uint64_t ended_otherwise = 0;  // messages: expired, cancelled, replaced, failed, unknown
 };
 
-Verdict run_seed(std::uint64_t seed);
+Verdict run_seed(std::uint64_t seed);        // scenario.cpp: links fail, nobody dies
+Verdict run_death_seed(std::uint64_t seed);  // death_scenario.cpp: processes die, disks fail
 
 }  // namespace kith::testing

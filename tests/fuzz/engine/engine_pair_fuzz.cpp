@@ -88,7 +88,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     }
     world.heal();
     dial(0);
-    require(world.run_until([&] { return checker.all_delivered() && checker.all_released(); }, 30min));
+    require(world.run_until([&] { return checker.all_done() && checker.all_released(); }, 30min));
     world.run_for(90s);
     for (NodeId i = 0; i < 2; ++i) {
         require(world.engine(i).stats().resyncs == 0);
