@@ -214,6 +214,7 @@ private:
     delivery::Sender& sender_of(PeerState& peer);
     delivery::Receiver& receiver_of(PeerState& peer);
     bool durable_allowed(const PeerState& peer) const;
+    void review_durable(const PeerId& id);
     void drain_sender(PeerState& peer);
     void drain_receiver(PeerState& peer);
     void tell_writers(PeerState& peer);

@@ -47,6 +47,7 @@ Result<LaneHandle> Engine::lane(const PeerId& id, std::string_view channel, Stre
     if (strength == Strength::durable && std::find(durable_peers_.begin(), durable_peers_.end(), peer.slot) == durable_peers_.end()) {
         durable_peers_.push_back(peer.slot);
     }
+    review_durable(id);  // whom we send to may send to us
     return LaneHandle{peer.slot, *index};
 }
 

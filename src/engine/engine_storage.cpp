@@ -61,6 +61,14 @@ bool Engine::durable_allowed(const PeerState& peer) const {
                                       [](const auto& address) { return address.source == peer::Source::user; });
 }
 
+// Whoever becomes known while he is connected need not connect again.
+void Engine::review_durable(const PeerId& id) {
+    auto* peer = peers_.find(id);
+    if (peer == nullptr || !peer->receiver || peer->receiver->config().durable || !durable_allowed(*peer)) return;
+    peer->receiver->allow_durable(true);
+    tell_writers(*peer);
+}
+
 // Nothing that waits for the disk may leave, and what came and was not committed has not come.
 void Engine::storage_failed(Instant now) {
     now_ = now;

@@ -56,7 +56,7 @@ std::string_view name(Notice::Kind kind) noexcept {
 Status Node::Impl::open_store() {
     auto file = config_.store;
     if (file.empty() && !config_.home.empty()) file = config_.home / "kith.db";
-    if (file.empty()) return {};
+    if (file.empty() || !config_.durable) return {};
     Bytes seed(sizeof(std::uint64_t));
     if (auto ok = io::random_bytes(seed); !ok) return ok;
     std::uint64_t number = 0;

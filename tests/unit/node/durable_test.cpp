@@ -207,10 +207,32 @@ TEST(Durable, FromKnownPeersOnly) {
     b.start(std::move(config));
     b.listen("c");
     connect(a, b);
-    EXPECT_EQ(a->deliver(b->id(), "c", as_bytes("x"), durable(), Wait{std::chrono::milliseconds{300}}).error(), Errc::timeout);
-    EXPECT_EQ(b.got.size(), 0U);
+    const auto peer = b->id();
+    ASSERT_TRUE(a->deliver(peer, "c", as_bytes("x"), durable(Outcome::stored), patient));
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(a->deliver(peer, "c", as_bytes("reliable"), {}, patient));
+    EXPECT_EQ(b.got.size(), 3U);
+    EXPECT_EQ(a->outbox(peer)->messages, 1U);
     ASSERT_TRUE(b->add_address(a->addresses().front()));
-    ASSERT_TRUE(b.got.wait_count(1));
+    ASSERT_TRUE(b.got.wait_count(4));
+    EXPECT_EQ(b.got.all()[3].text, "x");
+    EXPECT_FALSE(b.got.all()[3].repeat);
+}
+
+TEST(Durable, WhomWeSendToIsKnown) {
+    Machine a;
+    Machine b;
+    a.start();
+    auto config = b.config();
+    config.durable_from = DurableFrom::known;
+    b.start(std::move(config));
+    b.listen("c");
+    connect(a, b);
+    const auto peer = b->id();
+    ASSERT_TRUE(a->deliver(peer, "c", as_bytes("x"), durable(Outcome::stored), patient));
+    ASSERT_TRUE(a->deliver(peer, "c", as_bytes("reliable"), {}, patient));
+    EXPECT_EQ(b.got.size(), 1U);
+    ASSERT_TRUE(b->send(a->id(), "back", "y"));
+    ASSERT_TRUE(b.got.wait_count(2));
 }
 
 }  // namespace
