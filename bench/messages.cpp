@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Messages per second between two processes: kith (encrypted, acknowledged) beside ZeroMQ PUSH/PULL, plain and CURVE, in one run.
-// Usage: bench_messages [--count N] [--size BYTES] [--repeat R] [--json]
+// With --durable both sides have a database and every message is acknowledged from the receiver's disk; nothing beside it, as
+// ZeroMQ has no such thing. Usage: bench_messages [--count N] [--size BYTES] [--repeat R] [--json] [--durable]
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <new>
 #include <semaphore>
 #include <string>
@@ -55,6 +57,25 @@ struct Options {
     std::size_t size = 64;
     int repeat = 3;
     bool json = false;  // one line per comparison besides, for run.py
+    bool durable = false;
+};
+
+// The folder of one side of a durable run; it goes at the end.
+class Home {
+public:
+    explicit Home(bool wanted) {
+        if (!wanted) return;
+        std::string name = (std::filesystem::temp_directory_path() / "kith-bench-XXXXXX").string();
+        if (mkdtemp(name.data()) == nullptr) std::abort();
+        path = name;
+    }
+    Home(const Home&) = delete;
+    Home& operator=(const Home&) = delete;
+    ~Home() {
+        std::error_code ignored;
+        if (!path.empty()) std::filesystem::remove_all(path, ignored);
+    }
+    std::filesystem::path path;
 };
 
 // What one side reports to the parent through a pipe.
@@ -106,7 +127,10 @@ kith::Stats difference(kith::Stats a, const kith::Stats& b) {
 }
 
 int kith_receiver(const Options& options, const Pipe& address, const Pipe& result) {
+    const Home home(options.durable);
     kith::Config config;
+    config.home = home.path;
+    config.durable_from = kith::DurableFrom::everybody;
     config.lan = false;
     config.listen = {"/ip4/127.0.0.1/tcp/0"};
     kith::Node node(std::move(config));
@@ -151,7 +175,9 @@ int kith_receiver(const Options& options, const Pipe& address, const Pipe& resul
 int kith_sender(const Options& options, const Pipe& address, const Pipe& result) {
     char text[201] = {};
     if (!address.get(text, 200)) return 1;
+    const Home home(options.durable);
     kith::Config config;
+    config.home = home.path;
     config.lan = false;
     config.listen = {};
     kith::Node node(std::move(config));
@@ -167,6 +193,7 @@ int kith_sender(const Options& options, const Pipe& address, const Pipe& result)
     kith::Bytes message(options.size, 7);
     kith::SendOptions send;
     send.wait = std::chrono::seconds{30};
+    if (options.durable) send.strength = kith::Strength::durable;
     const auto warm = options.count / 10;
     for (std::uint64_t i = 0; i < warm; ++i) {
         if (auto ok = channel.send(kith::ByteView{message}, send); !ok) return 1;
@@ -181,6 +208,7 @@ int kith_sender(const Options& options, const Pipe& address, const Pipe& result)
             return 1;
         }
     }
+    while (options.durable && node.outbox(*peer)->messages != 0) std::this_thread::sleep_for(std::chrono::milliseconds{1});
     const auto last = node.deliver(*peer, "bench-end", kith::ByteView{}, {}, {std::chrono::seconds{1}});
     (void)last;
     Report report;
@@ -301,14 +329,32 @@ void print(const char* name, const Run& run) {
                 (run.receiver.cpu + run.sender.cpu) * 1e9 / n, run.sender.cpu * 1e9 / n, run.receiver.cpu * 1e9 / n);
 }
 
+int durable(const Options& options) {
+    std::vector<Run> runs;
+    for (int i = 0; i < options.repeat; ++i) {
+        runs.push_back(run([&](auto& a, auto& r) { return kith_receiver(options, a, r); },
+                           [&](auto& a, auto& r) { return kith_sender(options, a, r); }));
+    }
+    const auto kith = median(runs);
+    std::printf("durable messages of %zu bytes, %llu per run, median of %d, two processes on this machine\n", options.size,
+                static_cast<unsigned long long>(options.count), options.repeat);
+    print("kith durable", kith);
+    if (options.json) {
+        std::printf(R"({"name":"durable messages %zu B","unit":"1/s","ours":%.6g,"beside":"","other":0})"
+                    "\n",
+                    options.size, kith.rate());
+    }
+    return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     Options options;
     for (int i = 1; i < argc; i += 2) {
         const std::string key = argv[i];
-        if (key == "--json") {
-            options.json = true;
+        if (key == "--json" || key == "--durable") {
+            (key == "--json" ? options.json : options.durable) = true;
             --i;
             continue;
         }
@@ -318,6 +364,7 @@ int main(int argc, char** argv) {
         if (key == "--size") options.size = value;
         if (key == "--repeat") options.repeat = static_cast<int>(value);
     }
+    if (options.durable) return durable(options);
     Curve curve{};
     zmq_curve_keypair(curve.server_public, curve.server_secret);
     zmq_curve_keypair(curve.client_public, curve.client_secret);

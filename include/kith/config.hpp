@@ -28,6 +28,13 @@ enum class ThreadMode : std::uint8_t {
     polled,  // both inside Node::poll()
 };
 
+// Whose durable messages are taken. A peer whose are not keeps them waiting until they are.
+enum class DurableFrom : std::uint8_t {
+    nobody,
+    known,  // peers that were sent to or dialled from here, whose address was given to add_address, or that were known before
+    everybody,
+};
+
 // What strangers may use. Counted per node; every refusal is counted in Stats.
 struct Limits {
     std::size_t max_links = 20'000;
@@ -51,7 +58,8 @@ struct Config {
     std::vector<std::string> listen{"/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/0"};  // multiaddrs; empty: dial only
     std::filesystem::path home{};                                            // holds the key file; empty: a new identity for this run
     std::shared_ptr<Identity> identity{};                                    // instead of `home`
-    std::string agent{};                                                     // agent version in identify; default "kith/<version>"
+    std::filesystem::path store{};  // the file of durable messages; empty: kith.db in `home`, if set
+    std::string agent{};            // agent version in identify; default "kith/<version>"
 
     ThreadMode threads = ThreadMode::own;
     EventLoop* loop = nullptr;                    // ThreadMode::loop; must outlive the node
@@ -61,9 +69,18 @@ struct Config {
     std::size_t max_message = 1u << 20;       // bytes of one message, both directions
     std::size_t max_queued_bytes = 8u << 20;  // waiting or unacknowledged, per peer and channel
     std::size_t max_queued_messages = 65'536;
-    PressurePolicy pressure{};      // which priority gives way when such a queue fills
-    int high_watermark = 90;        // percent; Node::on_pressure tells when a queue reaches it ...
-    int low_watermark = 50;         // ... and when it has fallen to this one again; less than high_watermark
+    PressurePolicy pressure{};  // which priority gives way when such a queue fills
+    int high_watermark = 90;    // percent; Node::on_pressure tells when a queue reaches it ...
+    int low_watermark = 50;     // ... and when it has fallen to this one again; less than high_watermark
+    bool durable = true;  // false: no database, though `home` or `store` is set
+    // Durable messages that are not delivered yet, on disk: of one peer and of all together. Then queue_full.
+    std::size_t outbox_messages = 1'000'000;
+    std::size_t outbox_bytes = std::size_t{1} << 30;
+    std::size_t outbox_total_messages = 4'000'000;
+    std::size_t outbox_total_bytes = std::size_t{4} << 30;
+    // Durable messages of one sender's channel and priority that the application has not processed, on disk: then he waits.
+    std::size_t inbox_bytes = 64u << 20;
+    DurableFrom durable_from = DurableFrom::known;
     std::size_t max_events = 4096;  // waiting for callbacks; older ones are dropped and counted
 
     // Links that this node dialled, with those being dialled; 0: no limit. Peers take turns when there are more of them, and

@@ -37,6 +37,23 @@ struct PeerEvent {
     std::optional<Error> error;
 };
 
+// Something about durable messages that a person should hear of.
+struct Notice {
+    enum class Kind : std::uint8_t {
+        receiver_restored,  // the peer lacks messages that it had acknowledged: its database was restored
+        sender_restored,    // our database is older than what the peer has from us; what waits is sent again, marked
+        receiver_lost,      // the peer knows nothing of what it had taken: what was on the wire is sent again, marked
+        store_opened,       // our database was new, repaired or moved aside
+        store_failed,       // our disk refuses; durable messages wait, or end as `failed`
+        store_reopened,     // it works again
+    };
+    Kind kind{};
+    PeerId peer;          // of the first three
+    std::string channel;  // likewise
+    std::string text;     // for people
+};
+std::string_view name(Notice::Kind kind) noexcept;  // "receiver_lost"
+
 // A snapshot.
 struct PeerInfo {
     PeerId peer;

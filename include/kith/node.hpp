@@ -107,8 +107,10 @@ public:
     void disconnect(const PeerId& peer);           // closes all links and stops dialling it
 
     // ---- messages: named channels, whole messages
-    // ok means admitted: kept until the receiver's handler returned, across cuts of the link. Refusals, at once and without
-    // allocation: unknown_peer (neither connected nor an address known), queue_full, too_large, stopped, not_supported.
+    // ok means admitted: kept until the receiver's handler returned, across cuts of the link. A durable message is safe from the
+    // outcome `stored` on, milliseconds later; then it waits as long as it must. Refusals, at once and without allocation:
+    // unknown_peer (neither connected nor an address known, nor durable messages waiting), queue_full, too_large, stopped,
+    // not_supported, no_store.
     Status send(const PeerId& peer, std::string_view channel, ByteView bytes, const SendOptions& options = {});
     Status send(const PeerId& peer, std::string_view channel, std::string_view text, const SendOptions& options = {}) {
         return send(peer, channel, as_bytes(text), options);
@@ -125,19 +127,29 @@ public:
     std::vector<BroadcastResult> broadcast(std::string_view channel, std::string_view text, const SendOptions& options = {}) {
         return broadcast(channel, as_bytes(text), options);
     }
-    // As send, and tells how it ended.
-    void async_send(const PeerId& peer, std::string_view channel, Bytes bytes, Function<void(Result<Receipt>)> done,
-                    const SendOptions& options = {});
+    // As send, and tells how it ended, or with SendOptions::until how far it came.
+    SendId async_send(const PeerId& peer, std::string_view channel, Bytes bytes, Function<void(Result<Receipt>)> done,
+                      const SendOptions& options = {});
     Result<Receipt> deliver(const PeerId& peer, std::string_view channel, ByteView bytes, const SendOptions& options = {},
                             const Wait& wait = {});
+    // Ends a message as `cancelled` if it certainly was not and will not be handed over; else it ends as it would have. `done` tells.
+    void cancel(const SendId& message);
+    // Ends everything that waits for the peer, durable messages as well: as `failed`, or `unknown` when it was on the wire.
+    void forget(const PeerId& peer);
     Channel channel(const PeerId& peer, std::string_view name);
-    // How full the queue to that peer and channel is. Errors: unknown_peer.
+    // How full the outbox of the peer is: its durable messages. Errors: unknown_peer.
+    Result<QueueInfo> outbox(const PeerId& peer) const;
+    // How full the queue to that peer and channel is, durable messages not counted. Errors: unknown_peer.
     Result<QueueInfo> queue(const PeerId& peer, std::string_view channel) const;
 
     // One handler per channel; a channel without handler keeps its senders waiting (nothing is lost). Returning from the
-    // handler acknowledges. on_messages gets what came together, in order of arrival.
-    void on_message(std::string_view channel, Function<void(const Message&)> handler);
-    void on_messages(std::string_view channel, Function<void(std::span<const Message>)> handler);
+    // handler acknowledges; a durable message was acknowledged when it was on disk, and leaves it when the handler returned.
+    // on_messages gets what came together, in order of arrival.
+    void on_message(std::string_view channel, Function<void(const Message&)> handler, const Subscription& subscription = {});
+    void on_messages(std::string_view channel, Function<void(std::span<const Message>)> handler, const Subscription& subscription = {});
+    // How durable messages ended: those with a tag, and those that ended otherwise than delivered; also of earlier runs. Each is
+    // forgotten when the handler returned; after a crash it can be told again.
+    void on_outcome(Function<void(const DurableOutcome&)> handler);
 
     // ---- raw libp2p streams
     void handle_protocol(std::string_view protocol, Function<void(Stream)> handler);
@@ -151,6 +163,7 @@ public:
 
     // ---- events
     void on_peer(Function<void(const PeerEvent&)> handler);
+    void on_notice(Function<void(const Notice&)> handler);  // set it before start(), to hear what became of the database
     // A queue reached the high watermark, or fell back to the low one; in turn, beginning with the high one, also for a queue
     // that is above when the handler is set. At most one of each is told per queue and run of callbacks; a slow callback thread
     // misses further pairs (counted in Stats::events_dropped), never the last state.

@@ -105,6 +105,7 @@ Status Receiver::on_frame(Stream& stream, const wire::Frame& frame, Instant now,
             if (!data) return data.error();
             const auto* known = lane(frame.lane);
             if (known == nullptr) return Error{Errc::protocol_error, "DATA of a lane that was not announced"};
+            if (!known->taken) return Error{Errc::protocol_error, "DATA of a lane without credit"};
             return on_data(*known, *data, now, packer, batch);
         }
         case wire::FrameType::skip: {
@@ -112,6 +113,7 @@ Status Receiver::on_frame(Stream& stream, const wire::Frame& frame, Instant now,
             if (!skip) return skip.error();
             const auto* known = lane(frame.lane);
             if (known == nullptr) return Error{Errc::protocol_error, "SKIP of a lane that was not announced"};
+            if (!known->taken) return {};  // it needs no credit; said again at the next attachment
             return on_skip(*known, *skip, now);
         }
         case wire::FrameType::mark: {
@@ -119,6 +121,10 @@ Status Receiver::on_frame(Stream& stream, const wire::Frame& frame, Instant now,
             if (!mark) return mark.error();
             const auto* known = lane(frame.lane);
             if (known == nullptr) return Error{Errc::protocol_error, "MARK of a lane that was not announced"};
+            if (!known->taken) {
+                wire::append_ack(control_, frame.lane, 0, 0);
+                return {};
+            }
             return on_mark(*known, *mark, now);
         }
         case wire::FrameType::add: {
@@ -205,6 +211,12 @@ Status Receiver::answer(const wire::HelloLane& added) {
     return {};
 }
 
+void Receiver::allow_durable(bool allowed) {
+    config_.durable = allowed;
+    if (!allowed || std::all_of(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane.taken; })) return;
+    (void)refuse("durable messages are taken now");
+}
+
 // Says why, and looks at nothing more on this stream.
 Status Receiver::refuse(std::string_view why) {
     wire::append_close(control_, 1, why);
@@ -227,7 +239,14 @@ void Receiver::set_origin(Row& row) {
 Result<wire::ResumeLane> Receiver::join(const wire::HelloLane& lane, bool added) {
     if (this->lane(lane.id) != nullptr) return Error{Errc::protocol_error, "a lane was announced twice"};
     const bool durable = lane.strength == static_cast<std::uint8_t>(Strength::durable);
-    if (durable && !config_.durable) return Error{Errc::limit_exceeded, "this node takes no durable messages"};
+    if (durable && !config_.durable) {
+        if (lanes_.size() >= config_.max_rows) return Error{Errc::limit_exceeded, "too many channels of one peer"};
+        lanes_.push_back({.id = lane.id, .first = lane.first, .epoch = lane.epoch, .added = added, .taken = false});
+        wire::ResumeLane none;
+        none.id = lane.id;
+        none.state = wire::ResumeState::none;
+        return none;
+    }
     const auto index = row_of(lane, added);
     if (!index) return index.error();
     auto& row = *rows_[*index];

@@ -69,6 +69,9 @@ public:
     Status received(StreamRef stream, ByteView bytes, Instant now, Packer& packer, Batch& batch);
     std::optional<StreamRef> take_fenced() noexcept { return std::exchange(fenced_, std::nullopt); }
     StreamRef current() const noexcept { return current_; }
+    // Whether this peer's durable lanes are taken. Those that are not get no credit, and say nothing to the other lanes. When they
+    // are taken after all, the stream is closed, so that the peer announces them again.
+    void allow_durable(bool allowed);
 
     // ---- answers, on the current stream
     struct Filled {
@@ -124,6 +127,7 @@ private:
         std::uint64_t epoch = 0;
         bool added = false;  // by ADD: it may send a little before it knows its credit
         bool gap = false;    // numbers before `first` are missing here, and the sender knows
+        bool taken = true;   // false: a durable one of a peer that may have none; there is no row
     };
     struct Uncommitted {
         storage::Ticket ticket = 0;

@@ -139,7 +139,7 @@ void Sender::fetched(storage::LaneKey key, const std::vector<storage::OutMessage
         load(lane, message, now);
     }
     if (lane.resolved >= lane.first) resolve_to(lane, lane.resolved, now);
-    if (lane.answered == Answered::yes) decide(lane, now);
+    decide(lane, now);
     if (!messages.empty()) load_more(lane);
 }
 

@@ -213,6 +213,8 @@ private:
     void message_bytes(Link& link, StreamId id, ByteView bytes, Instant now);
     delivery::Sender& sender_of(PeerState& peer);
     delivery::Receiver& receiver_of(PeerState& peer);
+    bool durable_allowed(const PeerState& peer) const;
+    void review_durable(const PeerId& id);
     void drain_sender(PeerState& peer);
     void drain_receiver(PeerState& peer);
     void tell_writers(PeerState& peer);

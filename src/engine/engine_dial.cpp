@@ -187,6 +187,7 @@ void Engine::finish_dial(std::uint64_t id, const Result<PeerId>& result, Instant
     }
     if (result && !dial.waiters.empty()) {
         if (auto* known = book_.get(*result, now)) known->keep = true;
+        review_durable(*result);
     }
     for (const auto op : dial.waiters) {
         if (result) {
@@ -270,6 +271,7 @@ void Engine::add_address(const PeerId& id, const Multiaddr& address, peer::Sourc
         heard_on_lan(id, address.without_peer(), appeared || fresh, now);
     }
     if (fresh) reachable(id);
+    if (source == peer::Source::user) review_durable(id);
 }
 
 void Engine::lan_lost(const PeerId& id, Instant now) {

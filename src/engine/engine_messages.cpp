@@ -47,6 +47,7 @@ Result<LaneHandle> Engine::lane(const PeerId& id, std::string_view channel, Stre
     if (strength == Strength::durable && std::find(durable_peers_.begin(), durable_peers_.end(), peer.slot) == durable_peers_.end()) {
         durable_peers_.push_back(peer.slot);
     }
+    review_durable(id);  // whom we send to may send to us
     return LaneHandle{peer.slot, *index};
 }
 
@@ -67,7 +68,7 @@ delivery::Receiver& Engine::receiver_of(PeerState& peer) {
         config.max_rows = config_.max_channels_per_peer;
         config.source = peer.source;
         config.instance = random_.u64();
-        config.durable = config_.durable;
+        config.durable = config_.durable;  // until a stream says who it is
         config.inbox_bytes = config_.inbox_bytes;
         config.lane_window = config_.lane_window;
         config.peer_window = config_.peer_window;
@@ -127,6 +128,7 @@ void Engine::flush_sends(Instant now) {
         if (found == nullptr || !found->sender) continue;
         auto& peer = *found;
         drain_sender(peer);
+        watch(peer);  // a ttl ends without any link, too
         if (peer.unsupported) {
             unsupported(peer, now);
         } else if (peer.out) {
@@ -190,7 +192,7 @@ void Engine::reattach_later(PeerState& peer, Instant now) {
 
 void Engine::message_stream_opened(Link& link, StreamId id, Instant now) {
     auto& peer = peers_.get(link.connection->peer());
-    receiver_of(peer);
+    receiver_of(peer).allow_durable(durable_allowed(peer));
     link.connection->set_priority(id, message_level);
     if (const auto ok = peer.receiver->opened({link.id, id}, link.path()); !ok) {
         ++stats_.streams_refused;

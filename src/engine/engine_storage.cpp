@@ -50,6 +50,25 @@ void Engine::storage_done(storage::Ticket up_to, Instant now) {
     }
 }
 
+// Whose messages were taken once, or who got some of ours, is known; strangers are not to fill the disk.
+bool Engine::durable_allowed(const PeerState& peer) const {
+    if (!config_.durable || config_.durable_from_all) return config_.durable;
+    if (!config_.durable_from_known) return false;
+    if ((peer.receiver && peer.receiver->has_durable()) || (peer.sender && peer.sender->lanes() != 0)) return true;
+    const auto* known = book_.find(peer.id);
+    if (known == nullptr) return false;
+    return known->keep || std::any_of(known->addresses.begin(), known->addresses.end(),
+                                      [](const auto& address) { return address.source == peer::Source::user; });
+}
+
+// Whoever becomes known while he is connected need not connect again.
+void Engine::review_durable(const PeerId& id) {
+    auto* peer = peers_.find(id);
+    if (peer == nullptr || !peer->receiver || peer->receiver->config().durable || !durable_allowed(*peer)) return;
+    peer->receiver->allow_durable(true);
+    tell_writers(*peer);
+}
+
 // Nothing that waits for the disk may leave, and what came and was not committed has not come.
 void Engine::storage_failed(Instant now) {
     now_ = now;

@@ -43,7 +43,7 @@ void Callbacks::stop() {
         const std::scoped_lock lock(mutex_);
         if (inside) {
             allowed_ = Allowed::nothing;
-        } else if (allowed_ == Allowed::everything) {
+        } else if (allowed_ == Allowed::everything || allowed_ == Allowed::ending) {
             allowed_ = Allowed::answers;
         }
         wake_.notify_all();
@@ -64,8 +64,18 @@ void Callbacks::wait_idle() {
     const std::scoped_lock lock(run_mutex_);
 }
 
+bool Callbacks::quiesce(Duration limit) {
+    if (on_callback_thread()) return false;
+    {
+        const std::scoped_lock lock(mutex_);
+        if (allowed_ == Allowed::everything) allowed_ = Allowed::ending;
+    }
+    const std::unique_lock lock(run_mutex_, limit);
+    return lock.owns_lock();
+}
+
 bool Callbacks::may(Kind kind) const noexcept {
-    return allowed() == Allowed::everything || (allowed() == Allowed::answers && kind == Kind::answer);
+    return allowed() == Allowed::everything || (allowed() != Allowed::nothing && kind == Kind::answer);
 }
 
 bool Callbacks::wake_locked() {
@@ -157,7 +167,7 @@ void Callbacks::loop() {
     for (;;) {
         {
             std::unique_lock lock(mutex_);
-            while (items_.empty() && allowed() == Allowed::everything) {
+            while (items_.empty() && (allowed() == Allowed::everything || allowed() == Allowed::ending)) {
                 sleeping_ = true;
                 wake_.wait(lock);
             }
@@ -266,10 +276,11 @@ void Callbacks::begin_turn() {
 
 // Returns how many it called for: fewer, when the node was stopped or the turn is over.
 std::size_t Callbacks::call(ChannelHandler& handler, std::span<const delivery::Delivered> run) {
-    const auto message = [](const delivery::Delivered& m) { return Message::borrow(m.chunk, m.origin, m.bytes, m.seq, m.repeat); };
+    const auto message = [](const delivery::Delivered& m) { return Message::borrow(m.chunk, m.origin, m.bytes, m.seq, m.repeat, m.inbox); };
+    const auto wanted = [&](const delivery::Delivered& m) { return m.inbox == 0 || m.inbox > handler.after; };
     if (handler.each) {
         for (std::size_t i = 0; i < run.size(); ++i) {
-            handler.each(message(run[i]));
+            if (wanted(run[i])) handler.each(message(run[i]));
             note(run[i]);
             ++in_turn_;
             if (ended()) return i + 1;  // stopped meanwhile: not one more
@@ -278,8 +289,10 @@ std::size_t Callbacks::call(ChannelHandler& handler, std::span<const delivery::D
         return run.size();
     }
     messages_.clear();
-    for (const auto& m : run) messages_.push_back(message(m));
-    handler.batch(messages_);
+    for (const auto& m : run) {
+        if (wanted(m)) messages_.push_back(message(m));
+    }
+    if (!messages_.empty()) handler.batch(messages_);
     messages_.clear();
     note(run.back());
     in_turn_ += run.size();
@@ -290,7 +303,7 @@ std::size_t Callbacks::call(ChannelHandler& handler, std::span<const delivery::D
 void Callbacks::park(std::span<const delivery::Delivered> run) {
     auto& list = parked_[std::string{detail::origin_channel(*run.front().origin)}].messages;
     for (const auto& m : run) {
-        const auto borrowed = Message::borrow(m.chunk, m.origin, m.bytes, m.seq, m.repeat);
+        const auto borrowed = Message::borrow(m.chunk, m.origin, m.bytes, m.seq, m.repeat, m.inbox);
         list.emplace_back(Message{borrowed}, m);  // the copy keeps its memory
     }
 }
@@ -335,11 +348,11 @@ void Callbacks::note(const delivery::Delivered& m) {
     if (m.seq == 0) return;
     for (auto& row : consumed_) {
         if (row.source == m.source && row.row == m.row && row.generation == m.generation) {
-            row.seq = m.seq;
+            row.mark = m.mark();
             return;
         }
     }
-    consumed_.push_back({m.source, m.row, m.generation, m.seq});
+    consumed_.push_back({m.source, m.row, m.generation, m.mark()});
 }
 
 // Looks at the clock for the first messages and then at every eighth: a fast handler pays nothing, a slow one waits for few.

@@ -26,6 +26,7 @@ namespace kith::node {
 struct ChannelHandler {
     Function<void(const Message&)> each{};
     Function<void(std::span<const Message>)> batch{};
+    std::uint64_t after = 0;  // durable messages up to this are done without it
     explicit operator bool() const noexcept { return each || batch; }
 };
 
@@ -55,6 +56,8 @@ public:
     void stop();
     // Returns when no callback runs; at once inside one.
     void wait_idle();
+    // No new callback but answers begins any more; waits for the one that runs. False: it did not end in time, or calls this.
+    bool quiesce(Duration limit);
 
     // ---- any thread
     void push(delivery::Batch&& batch);
@@ -77,8 +80,8 @@ public:
     std::uint64_t events_dropped() const noexcept { return events_dropped_.load(std::memory_order_relaxed); }
 
 private:
-    // everything --stop()--> answers --all called--> nothing;  any --stop() inside a callback--> nothing
-    enum class Allowed : std::uint8_t { everything, answers, nothing };
+    // everything --quiesce()--> ending --stop()--> answers --all called--> nothing;  any --stop() inside a callback--> nothing
+    enum class Allowed : std::uint8_t { everything, ending, answers, nothing };
     enum class Kind : std::uint8_t { messages, event, call, answer, dropped };
     struct Item {
         delivery::Batch batch;
@@ -123,7 +126,7 @@ private:
     std::mutex join_mutex_;
     std::thread thread_;
 
-    std::mutex run_mutex_;  // one runner at a time; guards up to parked_
+    std::timed_mutex run_mutex_;  // one runner at a time; guards up to parked_
     std::atomic<std::thread::id> runner_{};
     std::vector<Item> taken_;
     std::vector<Message> messages_;

@@ -25,8 +25,10 @@ struct PeerRecord {
     std::atomic<bool> known{false};
     std::atomic<bool> unsupported{false};
     std::atomic<bool> connected{false};
-    std::size_t channels = 0;  // under the table's lock
-    std::size_t lanes = 0;     // likewise: (channel, priority) in use
+    std::atomic<bool> stored{false};  // durable messages for it lie on disk: more may be added while it is unknown
+    Queue outbox;                     // of all durable messages for it
+    std::size_t channels = 0;         // under the table's lock
+    std::size_t lanes = 0;            // likewise: (channel, priority) in use
 };
 
 struct ChannelState {
@@ -36,7 +38,7 @@ struct ChannelState {
     const std::string name;
 
     Queue queue;
-    std::atomic<std::uint8_t> priorities{0};  // bits: a lane of the peer's limit is taken; set under the table's lock
+    std::atomic<std::uint8_t> lanes_used{0};  // bits: a lane of the peer's limit is taken; set under the table's lock
 
     // Crossings of the watermarks, the odd ones upwards; `noticed`: the callback thread will look.
     std::atomic<std::uint32_t> crossings{0};
@@ -50,8 +52,15 @@ struct ChannelState {
     std::mutex mutex;
     std::condition_variable_any room;
 
-    // Engine's thread: lanes by priority, made at first use.
-    std::array<std::optional<engine::LaneHandle>, 4> lanes;
+    // Engine's thread: lanes, made at first use.
+    std::array<std::optional<engine::LaneHandle>, 8> lanes;
+
+    // The place of a lane there, and its bit: reliable ones by priority, then the durable ones.
+    static unsigned lane_at(Strength strength, Priority priority) noexcept {
+        return static_cast<unsigned>(priority) + (strength == Strength::durable ? 4U : 0U);
+    }
+    // Of the reliable ones, whose priorities compete for room.
+    std::uint8_t priorities() const noexcept { return lanes_used.load(std::memory_order_relaxed) & 0x0FU; }
 };
 
 }  // namespace kith::node

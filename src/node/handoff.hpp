@@ -23,14 +23,23 @@ struct SendEntry {
     std::uint32_t size = 0;  // bytes in the arena; of `owned` when it is not empty
     Strength strength = Strength::reliable;
     Priority priority = Priority::normal;
+    bool extra = false;  // the next one of Arena::extras belongs to it
     Bytes owned;
+};
+
+// What few messages have.
+struct SendExtra {
+    std::uint64_t key = 0;
+    std::uint64_t tag = 0;
+    Duration ttl{};
+    bool processed = false;
 };
 
 struct ConsumedRow {
     std::uint32_t source = 0;
     std::uint32_t row = 0;
     std::uint32_t generation = 0;
-    std::uint64_t seq = 0;
+    std::uint64_t mark = 0;  // delivery::Delivered::mark() of the last
 };
 
 using DoneFunction = Function<void(Result<Receipt>)>;
@@ -39,11 +48,13 @@ using DoneFunction = Function<void(Result<Receipt>)>;
 struct Waiting {
     DoneFunction done;
     bool direct = false;
+    Receipt::Outcome until = Receipt::Outcome::delivered;
 };
 
 struct Arena {
     Bytes bytes;
     std::vector<SendEntry> entries;
+    std::vector<SendExtra> extras;
     std::vector<std::pair<std::uint64_t, Waiting>> waiting;  // by token
     std::vector<ConsumedRow> consumed;
     std::vector<delivery::Batch> spent;  // empty batches going back, for their memory
@@ -52,6 +63,7 @@ struct Arena {
     void clear() noexcept {
         bytes.clear();
         entries.clear();
+        extras.clear();
         waiting.clear();
         consumed.clear();
     }

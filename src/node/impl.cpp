@@ -14,6 +14,14 @@ namespace {
 
 constexpr Duration linger_limit = std::chrono::minutes{1};
 
+// `stored` and `delivered` may be followed by another outcome of the same message.
+bool is_end(Receipt::Outcome outcome, Receipt::Outcome until) noexcept {
+    using Outcome = Receipt::Outcome;
+    if (outcome == Outcome::stored) return until == Outcome::stored;
+    if (outcome == Outcome::delivered) return until != Outcome::processed;
+    return true;
+}
+
 }  // namespace
 
 bool Node::Impl::turn() {
@@ -21,7 +29,9 @@ bool Node::Impl::turn() {
     const auto now = io::now();
     take_handoff(now);
     in_driver_ = true;
+    if (storage_) take_storage();
     const bool more = driver_->turn(now);
+    if (storage_) put_storage();
     in_driver_ = false;
     if (dispatch() != node::Dispatch::loop || quiet_.load(std::memory_order_relaxed) == std::this_thread::get_id()) return more;
     callbacks_run_ += callbacks_->run();
@@ -36,13 +46,14 @@ void Node::Impl::take_handoff(Instant now) {
     for (auto& [token, waiting] : arena_.waiting) receipts_[token] = std::move(waiting);
     const ByteView bytes{arena_.bytes};
     std::size_t at = 0;
+    std::size_t extras = 0;
     for (auto& entry : arena_.entries) {
         const auto size = entry.owned.empty() ? entry.size : 0;
-        admit(entry, bytes.subspan(at, size), now);
+        admit(entry, entry.extra ? &arena_.extras[extras++] : nullptr, bytes.subspan(at, size), now);
         at += size;
     }
     if (!arena_.entries.empty()) engine_->flush_sends(now);
-    for (const auto& row : arena_.consumed) engine_->consumed(row.source, row.row, row.generation, row.seq, now);
+    for (const auto& row : arena_.consumed) engine_->consumed(row.source, row.row, row.generation, row.mark, now);
     for (auto& batch : arena_.spent) {
         if (spare_batches_.size() < 8) spare_batches_.push_back(std::move(batch));
     }
@@ -53,6 +64,7 @@ void Node::Impl::take_handoff(Instant now) {
 void Node::Impl::tell(std::uint64_t token, Result<Receipt> result) {
     const auto it = receipts_.find(token);
     if (it == receipts_.end()) return;
+    if (result && !is_end(result->outcome, it->second.until)) return;
     auto waiting = std::move(it->second);
     receipts_.erase(it);
     if (waiting.direct) {
@@ -62,7 +74,7 @@ void Node::Impl::tell(std::uint64_t token, Result<Receipt> result) {
     }
 }
 
-void Node::Impl::admit(node::SendEntry& entry, ByteView bytes, Instant now) {
+void Node::Impl::admit(node::SendEntry& entry, const node::SendExtra* extra, ByteView bytes, Instant now) {
     auto& channel = *entry.channel;
     const auto size = entry.owned.empty() ? bytes.size() : entry.owned.size();
     if (entry.strength == Strength::unreliable) {
@@ -72,21 +84,29 @@ void Node::Impl::admit(node::SendEntry& entry, ByteView bytes, Instant now) {
         if (entry.token != 0) tell(entry.token, sent ? Result<Receipt>{Receipt{Receipt::Outcome::sent, {}}} : Errc::not_connected);
         return;
     }
-    auto& lane = channel.lanes[static_cast<std::size_t>(entry.priority)];
+    auto& lane = channel.lanes[node::ChannelState::lane_at(entry.strength, entry.priority)];
     if (!lane) {
         auto made = engine_->lane(channel.peer->peer, channel.name, entry.strength, entry.priority, now);
         if (!made) {
-            give_back(channel, 1, size);
+            if (entry.strength == Strength::durable) {
+                give_back_durable(*channel.peer, 1, size);
+            } else {
+                give_back(channel, 1, size);
+            }
             if (entry.token != 0) tell(entry.token, made.error());
             return;
         }
         lane = *made;
-        if (by_lane_.size() <= lane->peer) by_lane_.resize(lane->peer + 1);
-        auto& lanes = by_lane_[lane->peer];
-        if (lanes.size() <= lane->lane) lanes.resize(lane->lane + 1);
-        lanes[lane->lane] = &channel;
+        note_lane(*lane, channel, entry.strength);
     }
-    engine_->send(*lane, {.bytes = bytes, .owned = entry.owned.empty() ? nullptr : &entry.owned, .token = entry.token}, now);
+    delivery::Outgoing out{.bytes = bytes, .owned = entry.owned.empty() ? nullptr : &entry.owned, .token = entry.token};
+    if (extra != nullptr) {
+        out.key = extra->key;
+        out.ttl = extra->ttl;
+        out.tag = extra->tag;
+        out.processed = extra->processed;
+    }
+    engine_->send(*lane, std::move(out), now);
 }
 
 // ---- outputs out
@@ -105,7 +125,13 @@ void Node::Impl::give_back(node::ChannelState& channel, std::uint64_t messages, 
 
 void Node::Impl::release(const engine::Released& released) {
     if (released.lane.peer >= by_lane_.size() || released.lane.lane >= by_lane_[released.lane.peer].size()) return;
-    if (auto* channel = by_lane_[released.lane.peer][released.lane.lane]) give_back(*channel, released.messages, released.bytes);
+    const auto& owner = by_lane_[released.lane.peer][released.lane.lane];
+    if (owner.channel == nullptr) return;
+    if (owner.durable) {
+        give_back_durable(*owner.channel->peer, released.messages, released.bytes);
+    } else {
+        give_back(*owner.channel, released.messages, released.bytes);
+    }
 }
 
 // First of all outputs: who was told that a peer is connected may send to it at once.
@@ -134,6 +160,17 @@ void Node::Impl::take(engine::Outputs& out) {
     out.released.clear();
     for (const auto& outcome : out.outcomes) tell(outcome.token, Receipt{outcome.outcome, outcome.after});
     out.outcomes.clear();
+    for (auto& entry : out.notices) {
+        using Kind = delivery::Notice::Kind;
+        const auto kind = entry.notice.kind;
+        tell_notice({.kind = kind == Kind::receiver_restored ? Notice::Kind::receiver_restored
+                             : kind == Kind::sender_restored ? Notice::Kind::sender_restored
+                                                             : Notice::Kind::receiver_lost,
+                     .peer = entry.peer,
+                     .channel = std::move(entry.notice.channel),
+                     .text = {}});
+    }
+    out.notices.clear();
     for (auto& output : std::exchange(out.streams, {})) on_stream(output);
     for (auto& completion : std::exchange(out.completions, {})) {
         std::visit([&](auto& value) { finish(completion.op, OpValue{std::move(value)}); }, completion.result);

@@ -23,6 +23,7 @@
 #include "node/channel_state.hpp"
 #include "node/driver.hpp"
 #include "node/handoff.hpp"
+#include "node/storage.hpp"
 #include "node/stream_impl.hpp"
 
 namespace kith {
@@ -61,7 +62,14 @@ public:
     // ---- sending.cpp [any]
     node::ChannelState* channel(const PeerId& peer, std::string_view name, Error* why);
     Status send(node::ChannelState& channel, ByteView bytes, Bytes* owned, const SendOptions& options, node::Waiting waiting,
-                const std::stop_token& stop = {});
+                const std::stop_token& stop = {}, std::uint64_t* named = nullptr);
+
+    // ---- durable.cpp [any]
+    void cancel(const SendId& message);
+    void forget(const PeerId& peer);
+    Result<QueueInfo> outbox(const PeerId& peer) const;
+    void set_outcome_handler(Function<void(const DurableOutcome&)> handler);
+    void set_notice_handler(Function<void(const Notice&)> handler);
 
     // ---- pressure.cpp [any]
     std::vector<BroadcastResult> broadcast(std::string_view channel, ByteView bytes, const SendOptions& options);
@@ -119,12 +127,25 @@ private:
     bool turn();                               // [loop] all of a turn
     void take_handoff(Instant now);            // [loop]
     void take(engine::Outputs& outputs);       // [loop] outputs out
-    void admit(node::SendEntry& entry, ByteView bytes, Instant now);
+    void admit(node::SendEntry& entry, const node::SendExtra* extra, ByteView bytes, Instant now);
     void tell(std::uint64_t token, Result<Receipt> result);
     void release(const engine::Released& released);
     void give_back(node::ChannelState& channel, std::uint64_t messages, std::uint64_t bytes);
-    bool claim_lane(node::ChannelState& channel, Priority priority);
+    node::ChannelState& make_channel(const std::shared_ptr<node::PeerRecord>& record, std::string_view name);  // [lock]
+    bool claim_lane(node::ChannelState& channel, Strength strength, Priority priority);
     Status reserve(node::ChannelState& channel, std::uint64_t size, const SendOptions& options, const std::stop_token& stop);
+    // durable.cpp
+    Status open_store();
+    void restore_lanes();  // before the first turn
+    void start_store();
+    bool take_storage();    // [loop] answers into the engine
+    void put_storage();     // [loop] what the engine wants kept and read
+    void settle_storage();  // [loop] until nothing is on its way, bounded
+    Status reserve_durable(node::ChannelState& channel, std::uint64_t size, const SendOptions& options, const std::stop_token& stop);
+    void give_back_durable(node::PeerRecord& peer, std::uint64_t messages, std::uint64_t bytes);
+    void note_lane(engine::LaneHandle lane, node::ChannelState& channel, Strength strength);
+    void tell_outcomes(std::vector<storage::OutcomeRow> rows);  // [loop]
+    void tell_notice(Notice notice);
     void crossed(node::ChannelState& channel, const node::Queue::Load& at, bool above);  // [any] a watermark
     void tell_pressure(node::ChannelState& channel, bool first);                         // [callback]
     void take_starts();                                                                  // [loop]
@@ -132,7 +153,7 @@ private:
     void finish(OpId op, OpValue value);                                                 // [loop]
     void end_operation(OpId op, Errc why);                                               // [loop]
     void on_stream(engine::StreamOutput& output);                                        // [loop]
-    void shutdown();                                                                     // [loop]
+    void shutdown(bool clean);                                                           // [loop] `clean`: no callback runs, or will
     void wake_senders();
 
     // fresh --start()--> running --stop()--> stopping --> stopped
@@ -156,12 +177,24 @@ private:
     std::atomic<std::thread::id> quiet_{};  // and this thread runs no callbacks meanwhile
     std::size_t callbacks_run_ = 0;         // [loop] ThreadMode::loop, ::polled
 
+    std::shared_ptr<node::Storage> storage_;  // none: no durable messages. From start() on
+    node::Thresholds outbox_limits_;
+    node::Thresholds outbox_total_limits_;
+    node::Queue outbox_total_;
+    std::atomic<std::uint32_t> outbox_waiters_{0};
+    std::mutex outbox_mutex_;
+    std::condition_variable_any outbox_room_;
+
     node::Thresholds thresholds_;
     node::Handoff handoff_;
-    node::Arena arena_;                                                   // [loop]
-    std::vector<delivery::Batch> spare_batches_;                          // [loop]
-    std::unordered_map<std::uint64_t, node::Waiting> receipts_;           // [loop] by token
-    std::vector<std::vector<node::ChannelState*>> by_lane_;               // [loop] peer slot, lane
+    node::Arena arena_;                                          // [loop]
+    std::vector<delivery::Batch> spare_batches_;                 // [loop]
+    std::unordered_map<std::uint64_t, node::Waiting> receipts_;  // [loop] by token
+    struct LaneOwner {
+        node::ChannelState* channel = nullptr;
+        bool durable = false;
+    };
+    std::vector<std::vector<LaneOwner>> by_lane_;                         // [loop] peer slot, lane
     std::unordered_map<std::uint64_t, Op> ops_;                           // [loop]
     std::unordered_map<StreamRef, std::weak_ptr<Stream::Impl>> streams_;  // [loop] expired: read by nobody, on its way out
     std::atomic<std::uint64_t> last_op_{0};
@@ -172,6 +205,8 @@ private:
     std::unordered_map<PeerId, std::shared_ptr<node::PeerRecord>> records_;                                      // [lock]
     std::unordered_map<PeerId, std::unordered_map<std::string, std::unique_ptr<node::ChannelState>>> channels_;  // [lock]; never shrinks
     std::shared_ptr<Function<void(const PeerEvent&)>> peer_handler_;                                             // [lock]
+    std::shared_ptr<Function<void(const DurableOutcome&)>> outcome_handler_;                                     // [lock]
+    std::shared_ptr<Function<void(const Notice&)>> notice_handler_;                                              // [lock]
     std::shared_ptr<Function<void(const PressureEvent&)>> pressure_handler_;                                     // [lock]
     std::atomic<bool> pressure_heard_{false};                                                                    // there is one
     std::unordered_map<std::string, std::shared_ptr<Function<void(Stream)>>> protocols_;                         // [lock]

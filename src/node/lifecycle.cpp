@@ -23,6 +23,8 @@ namespace {
 
 // What stop() still writes per link is bounded, so that a fast reader cannot keep us.
 constexpr int last_turns = 64;
+// How long a handler may keep a node with a database from stopping in order.
+constexpr Duration callback_patience = std::chrono::seconds{2};
 
 // Our threads leave signals to the program's own; else Ctrl-C could end the program in one of ours before run() sees it.
 class SignalsBlocked {
@@ -45,6 +47,8 @@ private:
 
 Node::Impl::Impl(Config config) : config_(std::move(config)), stop_fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
     thresholds_ = node::Thresholds{config_};
+    outbox_limits_ = node::Thresholds{config_.outbox_messages, config_.outbox_bytes};
+    outbox_total_limits_ = node::Thresholds{config_.outbox_total_messages, config_.outbox_total_bytes};
     callbacks_ = std::make_shared<node::Callbacks>(dispatch(), std::move(config_.executor), config_.max_events);
 }
 
@@ -98,6 +102,10 @@ engine::Config Node::Impl::engine_config(const Identity::Secret& secret) const {
     out.lan = config_.lan;
     out.lan_auto_connect = config_.lan_auto_connect;
     out.serve_perf = config_.serve_perf;
+    out.durable = storage_ != nullptr;
+    out.durable_from_known = config_.durable_from != DurableFrom::nobody;
+    out.durable_from_all = config_.durable_from == DurableFrom::everybody;
+    out.inbox_bytes = config_.inbox_bytes;
     return out;
 }
 
@@ -109,6 +117,8 @@ Status Node::Impl::start() {
     const auto fail = [this](Error why) {
         driver_.reset();
         engine_.reset();
+        if (storage_) storage_->finish(storage_->loaded().clean);  // nothing was handed over
+        storage_.reset();
         own_loop_.reset();
         loop_ = nullptr;
         started_ = false;
@@ -135,8 +145,10 @@ Status Node::Impl::start() {
     loop_ = own_loop_ ? own_loop_.get() : config_.loop;
     if (auto ok = loop_->status(); !ok) return fail(ok.error());
     id_ = identity_->peer_id();
+    if (auto ok = open_store(); !ok) return fail(ok.error());
     engine_ = std::make_unique<engine::Engine>(engine_config(identity_->secret()), identity_->secret().key, std::move(seed), io::now());
     driver_ = std::make_unique<node::Driver>(*loop_, *engine_, [this](engine::Outputs& outputs) { take(outputs); });
+    if (storage_) restore_lanes();
     {
         const std::scoped_lock lock(table_mutex_);
         for (const auto& [protocol, handler] : protocols_) engine_->serve_raw(protocol, io::now());
@@ -154,7 +166,7 @@ Status Node::Impl::start() {
     const SignalsBlocked blocked;
     auto give_back = [weak = weak_from_this()](std::vector<node::ConsumedRow>& consumed, delivery::Batch&& spent) {
         const auto self = weak.lock();
-        if (!self || !self->running()) return;
+        if (!self) return;  // while it stops, too: what was handled must be on record
         const bool first = self->handoff_.add([&](node::Arena& arena) {
             arena.consumed.insert(arena.consumed.end(), consumed.begin(), consumed.end());
             if (spent.messages.capacity() != 0) arena.spent.push_back(std::move(spent));
@@ -165,6 +177,7 @@ Status Node::Impl::start() {
         const auto self = weak.lock();
         if (self && !self->loop_->on_loop_thread()) self->wake();  // on it, the end of the turn calls them
     });
+    if (storage_) start_store();
     running_ = true;
     loop_->post([] {});  // what listening and mDNS want to say
     if (config_.threads == ThreadMode::own) {
@@ -192,17 +205,19 @@ void Node::Impl::stop() {
         running_ = false;  // from here on nothing is posted: what was comes before what follows
     }
     wake_senders();
+    // What a handler has seen must be known before the database is closed, or it would come again without a mark.
+    const bool clean = storage_ && callbacks_->quiesce(callback_patience) && storage_->may_be_clean();
     if (loop_->on_loop_thread()) {
         if (in_driver_) {
-            loop_->post([self = shared_from_this()] { self->shutdown(); });
+            loop_->post([self = shared_from_this(), clean] { self->shutdown(clean); });
         } else {
-            shutdown();
+            shutdown(clean);
         }
     } else if (config_.threads == ThreadMode::own) {
-        loop_->post([this] { shutdown(); });
+        loop_->post([this, clean] { shutdown(clean); });
         thread_.join();
     } else {
-        on_loop([this] { shutdown(); });
+        on_loop([this, clean] { shutdown(clean); });
     }
     callbacks_->stop();
     const std::scoped_lock lock(life_mutex_);
@@ -210,14 +225,23 @@ void Node::Impl::stop() {
     stopped_wake_.notify_all();
 }
 
-void Node::Impl::shutdown() {
+void Node::Impl::shutdown(bool clean) {
     if (!engine_) return;
     take_starts();
     take_handoff(io::now());
     in_driver_ = true;
     for (int i = 0; i < last_turns && driver_->turn(io::now()); ++i) {
     }  // what was sent before stop() goes out
+    if (storage_) {
+        settle_storage();
+        driver_->turn(io::now());
+    }
     driver_->shutdown(io::now());
+    if (storage_) {
+        settle_storage();
+        take(engine_->outputs());
+        storage_->finish(clean);
+    }
     in_driver_ = false;
     std::vector<std::uint64_t> ops;
     for (const auto& [id, op] : ops_) ops.push_back(id);
@@ -244,6 +268,10 @@ void Node::Impl::shutdown() {
 }
 
 void Node::Impl::wake_senders() {
+    {
+        const std::scoped_lock waiting(outbox_mutex_);
+        outbox_room_.notify_all();
+    }
     const std::scoped_lock lock(table_mutex_);
     for (auto& [peer, channels] : channels_) {
         for (auto& [name, channel] : channels) {

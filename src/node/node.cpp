@@ -151,18 +151,30 @@ std::vector<BroadcastResult> Node::broadcast(std::string_view channel, ByteView 
     return impl_->broadcast(channel, bytes, options);
 }
 
-void Node::async_send(const PeerId& peer, std::string_view channel, Bytes bytes, Function<void(Result<Receipt>)> done,
-                      const SendOptions& options) {
+SendId Node::async_send(const PeerId& peer, std::string_view channel, Bytes bytes, Function<void(Result<Receipt>)> done,
+                        const SendOptions& options) {
     Error why;
     auto* state = impl_->channel(peer, channel, &why);
     auto shared = std::make_shared<Function<void(Result<Receipt>)>>(std::move(done));
     if (state != nullptr) {
-        const auto ok = impl_->send(*state, bytes, &bytes, options, {[shared](Result<Receipt> r) { (*shared)(std::move(r)); }, false});
-        if (ok) return;
+        std::uint64_t token = 0;
+        node::Waiting waiting{[shared](Result<Receipt> r) {
+                                  if (*shared) (*shared)(std::move(r));
+                              },
+                              false, options.until};
+        const auto ok = impl_->send(*state, bytes, &bytes, options, std::move(waiting), {}, &token);
+        if (ok) return {peer, token};
         why = ok.error();
     }
-    impl_->answer([shared, why = std::move(why)] { (*shared)(why); });
+    impl_->answer([shared, why = std::move(why)] {
+        if (*shared) (*shared)(why);
+    });
+    return {peer, 0};
 }
+
+void Node::cancel(const SendId& message) { impl_->cancel(message); }
+void Node::forget(const PeerId& peer) { impl_->forget(peer); }
+Result<QueueInfo> Node::outbox(const PeerId& peer) const { return impl_->outbox(peer); }
 
 Result<Receipt> Node::deliver(const PeerId& peer, std::string_view channel, ByteView bytes, const SendOptions& options, const Wait& wait) {
     if (!impl_->may_block()) return Errc::would_deadlock;
@@ -183,7 +195,7 @@ Result<Receipt> Node::deliver(const PeerId& peer, std::string_view channel, Byte
                               shared->result = std::move(result);
                               shared->wake.notify_all();
                           },
-                          true};
+                          true, options.until};
     const auto ok = impl_->send(*state, bytes, nullptr, with_wait, std::move(waiting), wait.stop);
     if (!ok) return ok.error();
     const auto left = end == Duration::max() ? end : end - io::steady_now();
@@ -221,12 +233,12 @@ int Channel::pressure() const noexcept { return impl_ ? impl_->pressure() : 0; }
 
 Result<QueueInfo> Node::queue(const PeerId& peer, std::string_view channel) const { return impl_->queue(peer, channel); }
 
-void Node::on_message(std::string_view channel, Function<void(const Message&)> handler) {
-    impl_->callbacks_->set_handler(channel, {std::move(handler), {}});
+void Node::on_message(std::string_view channel, Function<void(const Message&)> handler, const Subscription& subscription) {
+    impl_->callbacks_->set_handler(channel, {std::move(handler), {}, subscription.after});
 }
 
-void Node::on_messages(std::string_view channel, Function<void(std::span<const Message>)> handler) {
-    impl_->callbacks_->set_handler(channel, {{}, std::move(handler)});
+void Node::on_messages(std::string_view channel, Function<void(std::span<const Message>)> handler, const Subscription& subscription) {
+    impl_->callbacks_->set_handler(channel, {{}, std::move(handler), subscription.after});
 }
 
 // ---- streams and protocols
@@ -271,6 +283,10 @@ Result<PerfResult> Node::perf(const PeerId& peer, std::uint64_t upload, std::uin
 }
 
 void Node::on_pressure(Function<void(const PressureEvent&)> handler) { impl_->set_pressure_handler(std::move(handler)); }
+
+void Node::on_outcome(Function<void(const DurableOutcome&)> handler) { impl_->set_outcome_handler(std::move(handler)); }
+
+void Node::on_notice(Function<void(const Notice&)> handler) { impl_->set_notice_handler(std::move(handler)); }
 
 void Node::on_peer(Function<void(const PeerEvent&)> handler) { impl_->set_peer_handler(std::move(handler)); }
 

@@ -52,6 +52,15 @@ Thresholds::Thresholds(const Config& config)
     above_low_ = at(config.low_watermark + 1);
 }
 
+Thresholds::Thresholds(std::size_t messages, std::size_t bytes) {
+    Config plain;
+    plain.max_queued_messages = messages;
+    plain.max_queued_bytes = bytes;
+    plain.high_watermark = 100;
+    plain.pressure.always = false;
+    *this = Thresholds{plain};
+}
+
 Status Thresholds::check(const Config& config) {
     const auto& p = config.pressure;
     if (p.light < 1 || p.heavy < p.light || p.blocking < p.heavy || p.blocking > 100) {

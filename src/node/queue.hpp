@@ -25,6 +25,8 @@ public:
 
     Thresholds() = default;
     explicit Thresholds(const Config& config);
+    // A plain limit, without levels.
+    Thresholds(std::size_t messages, std::size_t bytes);
     // invalid_argument: percentages out of order.
     static Status check(const Config& config);
 
@@ -87,17 +89,25 @@ public:
             }
         }
     }
-    // What is left; `fell`: to the low watermark just now.
+    // What is left; `fell`: to the low watermark just now. Saturating: after a failed disk a durable message can end twice.
     Load give_back(const Thresholds& limits, std::uint64_t messages, std::uint64_t bytes, bool& fell) noexcept {
         auto before = value_.load(std::memory_order_seq_cst);
         for (;;) {
             auto now = unpack(before);
-            now.messages -= messages;
-            now.bytes -= bytes;
+            now.messages -= std::min(now.messages, messages);
+            now.bytes -= std::min(now.bytes, bytes);
             fell = now.above && !limits.above_low().reached(now.messages, now.bytes);
             now.above = now.above && !fell;
             if (value_.compare_exchange_weak(before, pack(now), std::memory_order_seq_cst)) return now;
         }
+    }
+
+    // Counts what was there before, whatever the limits. While no other thread uses it.
+    void restore(std::uint64_t messages, std::uint64_t bytes) noexcept {
+        auto now = load();
+        now.messages = std::min(max_messages, now.messages + messages);
+        now.bytes = std::min(max_bytes, now.bytes + bytes);
+        value_.store(pack(now), std::memory_order_seq_cst);
     }
 
 private:

@@ -41,25 +41,27 @@ node::ChannelState* Node::Impl::channel(const PeerId& peer, std::string_view nam
     auto& channels = channels_[peer];
     const auto it = channels.find(std::string{name});  // short names need no allocation
     if (it != channels.end()) return it->second.get();
-    if (!record->second->known) return refuse(Errc::unknown_peer);
+    if (!record->second->known && !record->second->stored) return refuse(Errc::unknown_peer);
     if (record->second->channels >= config_.limits.max_channels_per_peer)
         return refuse({Errc::limit_exceeded, "too many channels to one peer"});
-    ++record->second->channels;
-    auto made = std::make_unique<node::ChannelState>(record->second, std::string{name});
-    auto* out = made.get();
-    channels.emplace(std::string{name}, std::move(made));
-    return out;
+    return &make_channel(record->second, name);
 }
 
-// A channel takes a lane for each priority that is used. Counted here, where it can still be refused.
-bool Node::Impl::claim_lane(node::ChannelState& channel, Priority priority) {
-    const auto bit = static_cast<std::uint8_t>(1U << static_cast<unsigned>(priority));
-    if ((channel.priorities.load(std::memory_order_relaxed) & bit) != 0) return true;
+// Under the table's lock.
+node::ChannelState& Node::Impl::make_channel(const std::shared_ptr<node::PeerRecord>& record, std::string_view name) {
+    ++record->channels;
+    return *channels_[record->peer].emplace(name, std::make_unique<node::ChannelState>(record, std::string{name})).first->second;
+}
+
+// A channel takes a lane for each strength and priority that is used. Counted here, where it can still be refused.
+bool Node::Impl::claim_lane(node::ChannelState& channel, Strength strength, Priority priority) {
+    const auto bit = static_cast<std::uint8_t>(1U << node::ChannelState::lane_at(strength, priority));
+    if ((channel.lanes_used.load(std::memory_order_relaxed) & bit) != 0) return true;
     const std::scoped_lock lock(table_mutex_);
-    if ((channel.priorities.load(std::memory_order_relaxed) & bit) != 0) return true;
+    if ((channel.lanes_used.load(std::memory_order_relaxed) & bit) != 0) return true;
     if (channel.peer->lanes >= config_.limits.max_channels_per_peer) return false;
     ++channel.peer->lanes;
-    channel.priorities.fetch_or(bit, std::memory_order_relaxed);
+    channel.lanes_used.fetch_or(bit, std::memory_order_relaxed);
     return true;
 }
 
@@ -68,7 +70,7 @@ Status Node::Impl::reserve(node::ChannelState& channel, std::uint64_t size, cons
     Answer answer{};
     node::Queue::Load at;
     const auto try_it = [&] {
-        const auto& end = thresholds_.end_of(options.priority, channel.priorities.load(std::memory_order_relaxed));
+        const auto& end = thresholds_.end_of(options.priority, channel.priorities());
         answer = channel.queue.reserve(thresholds_, end, size, at);
         return answer == Answer::taken || answer == Answer::taken_and_above;
     };
@@ -96,7 +98,7 @@ Status Node::Impl::reserve(node::ChannelState& channel, std::uint64_t size, cons
 }
 
 Status Node::Impl::send(node::ChannelState& channel, ByteView bytes, Bytes* owned, const SendOptions& options, node::Waiting waiting,
-                        const std::stop_token& stop) {
+                        const std::stop_token& stop, std::uint64_t* named) {
     const auto refuse = [this](Error why) {
         refused_.fetch_add(1, std::memory_order_relaxed);
         return Status{std::move(why)};
@@ -104,16 +106,35 @@ Status Node::Impl::send(node::ChannelState& channel, ByteView bytes, Bytes* owne
     const auto size = bytes.size();
     if (!running()) return refuse(why_not());
     if (size > config_.max_message) return refuse(Errc::too_large);
-    if (options.strength == Strength::durable) return refuse({Errc::not_supported, "durable messages come with a later version"});
+    const bool durable = options.strength == Strength::durable;
     const bool unreliable = options.strength == Strength::unreliable;
+    if (durable && !storage_) return refuse(Errc::no_store);
+    if (options.ttl < Duration{}) return refuse({Errc::invalid_argument, "SendOptions::ttl is negative"});
+    if (waiting.done) {
+        if (waiting.until != Receipt::Outcome::stored && waiting.until != Receipt::Outcome::delivered &&
+            waiting.until != Receipt::Outcome::processed) {
+            return refuse({Errc::invalid_argument, "SendOptions::until is stored, delivered or processed"});
+        }
+        if (!durable) {
+            if (waiting.until == Receipt::Outcome::stored) return refuse({Errc::invalid_argument, "only durable messages are stored"});
+            waiting.until = Receipt::Outcome::delivered;  // the handler has returned then
+        }
+    }
     if (unreliable && size > wire::max_frame_body - wire::max_channel_name - 8) return refuse(Errc::too_large);
-    if (!channel.peer->known.load(std::memory_order_relaxed)) return refuse(Errc::unknown_peer);
+    if (!channel.peer->known.load(std::memory_order_relaxed) && !(durable && channel.peer->stored.load(std::memory_order_relaxed))) {
+        return refuse(Errc::unknown_peer);
+    }
     if (channel.peer->unsupported.load(std::memory_order_relaxed)) return refuse(Errc::not_supported);
-    if (!unreliable && !claim_lane(channel, options.priority)) return refuse({Errc::limit_exceeded, "too many channels to one peer"});
+    if (!unreliable && !claim_lane(channel, options.strength, options.priority))
+        return refuse({Errc::limit_exceeded, "too many channels to one peer"});
 
-    if (auto room = reserve(channel, size, options, stop); !room) return refuse(std::move(room.error()));
+    auto room = durable ? reserve_durable(channel, size, options, stop) : reserve(channel, size, options, stop);
+    if (!room) return refuse(std::move(room.error()));
 
     const auto token = waiting.done ? last_token_.fetch_add(1, std::memory_order_relaxed) + 1 : 0;
+    if (named != nullptr) *named = token;
+    const bool processed = durable && waiting.done && waiting.until == Receipt::Outcome::processed;
+    const bool extra = options.ttl != Duration{} || options.key != 0 || options.tag != 0 || processed;
     const bool first = handoff_.add([&](node::Arena& arena) {
         auto& entry = arena.entries.emplace_back();
         entry.channel = &channel;
@@ -121,6 +142,8 @@ Status Node::Impl::send(node::ChannelState& channel, ByteView bytes, Bytes* owne
         entry.size = static_cast<std::uint32_t>(size);
         entry.strength = options.strength;
         entry.priority = options.priority;
+        entry.extra = extra;
+        if (extra) arena.extras.push_back({options.key, options.tag, options.ttl, processed});
         if (owned != nullptr && size >= delivery::owned_from) {
             entry.owned = std::move(*owned);
         } else if (size >= delivery::owned_from) {

@@ -169,16 +169,42 @@ TEST(Receiver, RowsAreLimited) {
     EXPECT_TRUE(sink.got.empty());
 }
 
-TEST(Receiver, WithoutADiskDurableLanesAreRefused) {
+// They wait, without credit and without a row; the other lanes do not notice. When they are taken after all, they come again.
+TEST(Receiver, DurableLanesThatAreNotTakenWait) {
     auto durable = described(0, "a");
     durable.strength = 2;
     Sink sink;
     ASSERT_TRUE(sink.receiver.opened(first, "LAN"));
-    ASSERT_TRUE(sink.feed(first, hello({durable}), at(1s)));
+    Bytes mark;
+    wire::append_mark(mark, 0, 2, 0);
+    ASSERT_TRUE(sink.feed(first, hello({durable, described(1, "a")}) + data(1, 1, "reliable") + mark, at(1s)));
+    EXPECT_EQ(sink.receiver.rows(), 1U);
+    EXPECT_EQ(sink.got.size(), 1U);
     const auto answer = sink.answer(at(1s));
-    ASSERT_EQ(answer.size(), 1U);
-    EXPECT_EQ(answer[0].type, static_cast<std::uint8_t>(wire::FrameType::close));
-    EXPECT_EQ(wire::decode_close(answer[0].body)->text, "this node takes no durable messages");
+    ASSERT_EQ(answer.size(), 2U);
+    const auto resume = wire::decode_resume(answer[0].body);
+    ASSERT_TRUE(resume);
+    ASSERT_EQ(resume->lanes.size(), 2U);
+    EXPECT_EQ(resume->lanes[0].state, wire::ResumeState::none);
+    EXPECT_EQ(resume->lanes[0].limit, 0U);
+    EXPECT_GT(resume->lanes[1].limit, 0U);
+    EXPECT_EQ(answer[1].type, static_cast<std::uint8_t>(wire::FrameType::ack));
+    sink.receiver.allow_durable(true);
+    const auto again = sink.answer(at(1s));
+    ASSERT_EQ(again.size(), 1U);
+    EXPECT_EQ(again[0].type, static_cast<std::uint8_t>(wire::FrameType::close));
+    sink.receiver.closed(first);
+    ASSERT_TRUE(sink.receiver.opened(second, "LAN"));
+    ASSERT_TRUE(sink.feed(second, hello({durable}), at(2s)));
+    EXPECT_EQ(sink.receiver.rows(), 2U);
+}
+
+TEST(Receiver, DataWithoutCreditOfALaneThatIsNotTaken) {
+    auto durable = described(0, "a");
+    durable.strength = 2;
+    Sink sink;
+    ASSERT_TRUE(sink.receiver.opened(first, "LAN"));
+    EXPECT_EQ(sink.feed(first, hello({durable}) + data(0, 1, "x"), at(1s)).error(), Errc::protocol_error);
 }
 
 // A row makes room for another when its sender will never come back to it: settled ones first.

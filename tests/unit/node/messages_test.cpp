@@ -50,7 +50,7 @@ TEST(Messages, Refusals) {
     EXPECT_TRUE(pair.a->send(pair.b->id(), std::string(64, 'c'), "x"));
     SendOptions durable;
     durable.strength = Strength::durable;
-    EXPECT_EQ(pair.a->send(pair.b->id(), "c", "x", durable).error(), Errc::not_supported);
+    EXPECT_EQ(pair.a->send(pair.b->id(), "c", "x", durable).error(), Errc::no_store);
     SendOptions unreliable;
     unreliable.strength = Strength::unreliable;
     EXPECT_EQ(pair.a->send(pair.b->id(), "c", ByteView{pattern(1U << 19U)}, unreliable).error(), Errc::too_large);
