@@ -72,7 +72,7 @@ struct Config {
     PressurePolicy pressure{};  // which priority gives way when such a queue fills
     int high_watermark = 90;    // percent; Node::on_pressure tells when a queue reaches it ...
     int low_watermark = 50;     // ... and when it has fallen to this one again; less than high_watermark
-    bool durable = true;  // false: no database, though `home` or `store` is set
+    bool durable = true;        // false: no database, though `home` or `store` is set
     // Durable messages that are not delivered yet, on disk: of one peer and of all together. Then queue_full.
     std::size_t outbox_messages = 1'000'000;
     std::size_t outbox_bytes = std::size_t{1} << 30;

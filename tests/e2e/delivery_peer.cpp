@@ -45,27 +45,8 @@ double resident_mib() {
 }
 
 std::string_view outcome_text(kith::Receipt::Outcome outcome) {
-    switch (outcome) {
-        case kith::Receipt::Outcome::delivered:
-            return "delivered";
-        case kith::Receipt::Outcome::sent:
-            return "sent";
-        case kith::Receipt::Outcome::stored:
-            return "stored";
-        case kith::Receipt::Outcome::processed:
-            return "processed";
-        case kith::Receipt::Outcome::expired:
-            return "expired";
-        case kith::Receipt::Outcome::cancelled:
-            return "cancelled";
-        case kith::Receipt::Outcome::replaced:
-            return "replaced";
-        case kith::Receipt::Outcome::failed:
-            return "failed";
-        case kith::Receipt::Outcome::unknown:
-            return "unknown";
-    }
-    return "unknown";
+    constexpr std::array names{"stored", "sent", "delivered", "processed", "expired", "cancelled", "replaced", "failed", "unknown"};
+    return names.at(static_cast<std::size_t>(outcome));
 }
 
 class Peer {
