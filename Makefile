@@ -10,6 +10,8 @@ MAKEFLAGS += --no-print-directory
 NINJA = ninja $$([ -t 1 ] || echo --quiet)
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
+SOAK_FROM ?= 10001
+SOAK_SEEDS ?= 100000
 PREFIX ?= /usr/local
 PROGRAM := build/release/apps/kith/kith
 
@@ -17,7 +19,7 @@ PROGRAM := build/release/apps/kith/kith
 tests = ctest --test-dir build/$(1) --output-on-failure --no-tests=error -j $(JOBS)
 quiet = { grep --line-buffered -vE '^ +Start +[0-9]+:|^ *[0-9]+/[0-9]+ Test .* Passed +[0-9.]+ sec$$|^Internal ctest|^(house|packaging) +=|^Label Time Summary' || true; }
 
-.PHONY: help run build test check check-deep bench interop e2e fuzz coverage asan tsan install setup clean
+.PHONY: help run build test check check-deep bench interop e2e fuzz soak mutants coverage asan tsan install setup clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +74,18 @@ fuzz:  ## every fuzz target for FUZZ_SECONDS (60)
 	@$(MAKE) -s build/fuzz/build.ninja
 	@$(NINJA) -C build/fuzz -j $(JOBS) fuzz_targets
 	@tools/fuzz.sh build/fuzz $(FUZZ_SECONDS)
+
+soak:  ## SOAK_SEEDS (100000) random runs of the simulator of each kind
+	@tools/setup.sh build test
+	@$(MAKE) -s build/dev/build.ninja
+	@$(NINJA) -C build/dev -j $(JOBS) sim_seeds
+	@build/dev/tests/sim/sim_seeds links $(SOAK_FROM) $(SOAK_SEEDS) && build/dev/tests/sim/sim_seeds deaths $(SOAK_FROM) $(SOAK_SEEDS)
+
+mutants:  ## plants each known defect and shows how many runs of the simulator find it
+	@tools/setup.sh build test
+	@$(MAKE) -s build/mutants/build.ninja
+	@$(NINJA) -C build/mutants -j $(JOBS) sim_mutants
+	@build/mutants/tests/sim/sim_mutants
 
 coverage:  ## line coverage of src/ by the tests
 	@tools/setup.sh build test coverage

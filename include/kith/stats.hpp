@@ -14,6 +14,7 @@ struct Stats {
     std::uint64_t messages_received = 0;   // handed to the callback queue
     std::uint64_t messages_refused = 0;    // queue_full, too_large and the like
     std::uint64_t resyncs = 0;             // must stay 0 between honest peers
+    std::uint64_t message_errors = 0;      // message streams that a peer broke; must stay 0 between honest peers
     std::uint64_t storage_failures = 0;    // commits that the disk refused
     // The data path
     std::uint64_t records_sent = 0;

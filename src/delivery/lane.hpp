@@ -29,6 +29,7 @@ struct Extra {
     std::uint64_t key = 0;       // coalescing; 0: none
     std::uint64_t mid = 0;       // durable: its name on both sides
     Duration expires{};          // steady clock; 0: never
+    Duration due{};              // when the sender looks at it next because of that; 0: not
     storage::Ticket ticket = 0;  // durable: not written before this is committed
     bool cancel = false;         // wanted, and not decided yet
     bool processed = false;      // the second receipt is wanted

@@ -3,6 +3,7 @@
 // disk and application is read back, in order.
 #include <algorithm>
 
+#include "base/mutant.hpp"
 #include "delivery/receiver.hpp"
 #include "delivery/receiver_row.hpp"
 
@@ -26,7 +27,7 @@ void Receiver::restore(const storage::InLane& in, bool clean) {
     row->mid = row->committed_mid = in.mid;
     row->processed = in.messages == 0 ? in.have : 0;
     row->inbox_messages = in.messages;
-    row->inbox_bytes = in.bytes;
+    row->inbox_bytes = in.bytes + in.messages * cost_per_message;
     row->restored_to = clean ? 0 : journal_.last_inbox();
     grant(*row);
     set_origin(*row);
@@ -50,7 +51,11 @@ void Receiver::persist(Row& row, std::uint64_t to, std::uint64_t mid) {
     const auto from = row.pending.empty() ? row.committed : row.pending.back().have;
     row.advance_ticket = request.ticket;
     row.advance_at = request.operations.size();
-    journal_.add(storage::Advance{row.key, row.epoch, from, to, mid});
+    if (planted(Mutant::row_in_memory)) {
+        row.advance_ticket = 0;
+    } else {
+        journal_.add(storage::Advance{row.key, row.epoch, from, to, mid});
+    }
     row.pending.push_back({request.ticket, to, mid});
 }
 
@@ -70,6 +75,7 @@ Batch& Receiver::to_disk(Row& row, Delivered& message, ByteView bytes) {
 }
 
 bool Receiver::settled_on_disk() const noexcept {
+    if (planted(Mutant::resume_before_pending_commit)) return true;
     if (broken_ || !uncommitted_.empty()) return false;
     return std::all_of(rows_.begin(), rows_.end(), [](const auto& row) { return row->pending.empty(); });
 }
@@ -111,7 +117,7 @@ void Receiver::hand_over(Batch& from, Batch& to) {
         auto& row = *rows_[message.row];
         const bool in_order = !row.backlog();
         ++row.inbox_messages;
-        row.inbox_bytes += message.bytes.size();
+        row.inbox_bytes += message.bytes.size() + cost_per_message;
         const bool room = row.at_application.size() < config_.memory_messages &&
                           (row.at_application_bytes + message.bytes.size() <= config_.memory_bytes || row.at_application.empty());
         if (!in_order || !room) {
@@ -146,7 +152,8 @@ void Receiver::fetched(storage::LaneKey key, std::vector<storage::InMessage>& me
                           .row = row.index,
                           .generation = row.generation,
                           .repeat = in.repeat || in.inbox <= row.restored_to};
-        row.at_application.push_back({in.inbox, in.seq <= row.committed ? in.seq : 0, in.bytes.size()});
+        const bool of_epoch = in.inbox > row.epoch_from && in.seq <= row.committed;
+        row.at_application.push_back({in.inbox, of_epoch ? in.seq : 0, in.bytes.size()});
         row.at_application_bytes += in.bytes.size();
         row.handed = in.inbox;
         Packer::adopt(batch, std::move(in.bytes), message);
@@ -159,7 +166,7 @@ void Receiver::processed(Row& row, std::uint64_t inbox, Instant now) {
     for (; !row.at_application.empty() && row.at_application.front().inbox <= inbox; row.at_application.pop_front()) {
         const auto& message = row.at_application.front();
         row.at_application_bytes -= message.size;
-        row.inbox_bytes -= std::min<std::uint64_t>(row.inbox_bytes, message.size);
+        row.inbox_bytes -= std::min<std::uint64_t>(row.inbox_bytes, message.size + cost_per_message);
         --row.inbox_messages;
         row.processed = std::max(row.processed, message.seq);
         row.processed_inbox = message.inbox;
@@ -167,7 +174,7 @@ void Receiver::processed(Row& row, std::uint64_t inbox, Instant now) {
     }
     if (!any) return;
     if (row.inbox_messages == 0) row.processed = row.committed;
-    journal_.add(storage::Processed{row.key, row.processed_inbox});
+    if (!planted(Mutant::inbox_row_kept)) journal_.add(storage::Processed{row.key, row.processed_inbox});
     const bool wanted = row.wants_processed != 0 && row.processed >= row.wants_processed;
     if (wanted) {
         row.wants_processed = 0;
@@ -201,6 +208,10 @@ void Receiver::reopened(const std::vector<storage::InLane>& rows, Batch& batch) 
             row.have = row.committed = 0;
         } else {
             row.epoch = found->epoch;
+            if (planted(Mutant::no_compare_and_set)) {
+                row.committed = row.have;
+                continue;
+            }
             row.have = row.committed = found->have;
             row.mid = row.committed_mid = found->mid;
             if (row.processed_inbox != 0) journal_.add(storage::Processed{row.key, row.processed_inbox});

@@ -4,7 +4,7 @@
 
 #include <deque>
 #include <string>
-
+#include "base/mutant.hpp"
 #include "delivery/receiver.hpp"
 #include "delivery/sender.hpp"
 
@@ -38,7 +38,9 @@ struct Receiver::Row {
     bool due = false;                // listed in due_
     std::uint32_t lane = 0;
     bool attached = false;
-    std::uint8_t busy = 0;  // told last
+    bool begun = false;            // on this attachment the row is of the lane's epoch: what it says concerns the sender
+    std::uint64_t lane_first = 1;  // of this attachment
+    std::uint8_t busy = 0;         // told last
 
     // Messages that are not done, of this epoch and of earlier ones: these keep counting, or a peer that begins one epoch after the
     // other could fill the memory.
@@ -71,7 +73,8 @@ struct Receiver::Row {
     std::size_t at_application_bytes = 0;
     std::uint64_t handed = 0;  // inbox number of the last
     std::uint64_t inbox_messages = 0;
-    std::uint64_t inbox_bytes = 0;
+    std::uint64_t inbox_bytes = 0;      // with the cost of each
+    std::uint64_t epoch_from = 0;       // messages up to this inbox number are of earlier epochs
     std::uint64_t processed = 0;        // number of the last message that the application is done with
     std::uint64_t processed_inbox = 0;  // likewise, its inbox number
     std::uint64_t restored_to = 0;      // messages up to this may have been handed over by an earlier process
@@ -83,7 +86,8 @@ struct Receiver::Row {
     bool backlog() const noexcept { return inbox_messages > at_application.size(); }
 
     std::uint64_t done() const noexcept {
-        if (durable()) return committed;
+        if (durable() && !planted(Mutant::ack_before_commit)) return committed;
+        if (planted(Mutant::ack_before_commit)) return have;
         return costs.empty() ? have : costs[0].generation == generation ? costs[0].seq - 1 : done_at_begin;
     }
     std::uint64_t done_at_begin = 0;  // first - 1 of this epoch

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/mutant.hpp"
+
 namespace kith::delivery {
 
 Sender::Sender(const SenderConfig& config, Journal& journal, ByteView peer)
@@ -26,7 +28,7 @@ void Sender::announce(Lane& lane) {
     lane.answered = Answered::no;
     lane.resume.reset();
     lane.early = state_ == State::attached && lane.highest == 0 && !lane.durable();
-    lane.limit = lane.early ? early_bytes : 0;
+    lane.limit = lane.early ? early_bytes : planted(Mutant::limit_kept_over_attach) ? lane.limit : 0;
     lane.spent = 0;
     if (state_ != State::detached) wire::append_add(control_, describe(lane));
 }
@@ -164,10 +166,13 @@ Status Sender::resume_lane(Lane& lane, const wire::ResumeLane& row, Instant now)
     }
     if (row.state == wire::ResumeState::gap) return Error{Errc::protocol_error, "RESUME lacks messages that were acknowledged"};
     // Nothing of the lane came to this receiver. What was written to an earlier one may have been handed over there.
-    if (!knows) lane.repeat_to = std::max(lane.repeat_to, lane.instance == peer_instance_ ? lane.foreign : lane.highest);
+    if (!knows && !planted(Mutant::mark_not_set))
+        lane.repeat_to = std::max(lane.repeat_to, lane.instance == peer_instance_ ? lane.foreign : lane.highest);
     if (knows) {
         resolve_to(lane, row.done, now);
-        lane.cursor = std::max(lane.cursor, row.have + 1);  // arrived, not yet handed over: wait for the ACK
+        lane.cursor = std::max(lane.cursor, row.have + (planted(Mutant::resume_at_have_plus_two) && lane.has(row.have + 2)
+                                                            ? 2
+                                                            : 1));  // arrived, not yet handed over: wait for the ACK
         if (auto ok = continue_partial(lane, row); !ok) return ok;
     }
     decide(lane, now);
@@ -182,7 +187,7 @@ Status Sender::continue_partial(Lane& lane, const wire::ResumeLane& row) {
     if (lane.cursor > lane.highest || row.partial >= entry.size) {
         return Error{Errc::protocol_error, "RESUME holds more of a message than was sent"};
     }
-    lane.written = static_cast<std::size_t>(row.partial);
+    lane.written = static_cast<std::size_t>(row.partial) / (planted(Mutant::partial_of_another_message) ? 2 : 1);
     return {};
 }
 
@@ -265,6 +270,8 @@ Instant Sender::deadline() const noexcept {
 
 // A receiver answers MARK at once, whatever its application does. Twice no answer: it is not there, or it lost count.
 Status Sender::tick(Instant now) {
+    // The simulator's clocks begin an hour and fifty years from zero.
+    if (planted(Mutant::wall_clock_ttl)) expire({std::max(now.steady, now.wall - std::chrono::hours{24 * 365 * 50 - 1}), now.wall});
     expire(now);
     if (watch_at_ > now) return {};
     watch_at_ = {Duration::max(), Duration::max()};

@@ -5,6 +5,8 @@
 
 #include "delivery/sender.hpp"
 
+#include "base/mutant.hpp"
+
 namespace kith::delivery {
 
 bool Sender::owns(storage::LaneKey key) const noexcept {
@@ -37,7 +39,10 @@ void Sender::open_row(Lane& lane, std::uint64_t epoch) {
     }
 }
 
-void Sender::set_row(Lane& lane) { lane.hold = journal_.add(storage::SetOut{lane.key, lane.epoch, lane.repeat_to, lane.attached_ever}); }
+void Sender::set_row(Lane& lane) {
+    const auto repeat_to = planted(Mutant::mark_not_stored) ? 0 : lane.repeat_to;
+    lane.hold = journal_.add(storage::SetOut{lane.key, lane.epoch, repeat_to, lane.attached_ever});
+}
 
 // A lane of an earlier process. Everything in it may have been on the wire.
 void Sender::restore(const storage::OutLane& row) {
@@ -48,7 +53,7 @@ void Sender::restore(const storage::OutLane& row) {
     lane->epoch = row.epoch;
     lane->key = row.key;
     lane->first = row.first;
-    lane->next = row.next;
+    lane->next = planted(Mutant::next_is_highest_row_plus_one) && row.messages == 0 ? row.first : row.next;
     lane->cursor = row.first;
     lane->highest = row.next - 1;
     lane->repeat_to = row.repeat_to;
@@ -93,7 +98,7 @@ void Sender::load(Lane& lane, const storage::OutMessage& message, Instant now) {
             extra.cancel = kept.cancel;
             extra.processed = kept.processed;
         }
-        if (extra.expires != Duration{}) push_due(extra.expires, lane.index, message.seq);
+        if (extra.expires != Duration{}) push_due(extra.expires, lane.index, message.seq, extra);
         if (entry.size >= owned_from) {
             extra.owned = message.bytes;
         } else {
@@ -162,7 +167,7 @@ Status Sender::resume_durable(Lane& lane, const wire::ResumeLane& row, Instant n
         const bool lost = knows || row.state == wire::ResumeState::gap || lane.instance != peer_instance_;
         const auto doubtful = lost ? lane.highest : lane.foreign;
         const bool mark = lane.attached_ever && doubtful > lane.repeat_to;
-        if (mark) lane.repeat_to = doubtful;
+        if (mark && !planted(Mutant::mark_not_set)) lane.repeat_to = doubtful;
         if (lane.attached_ever && (row.state == wire::ResumeState::gap || knows)) {
             notices_.push_back({Notice::Kind::receiver_restored, lane.channel});
         } else if (mark) {
@@ -204,7 +209,7 @@ void Sender::judge(Lane& lane, std::uint64_t mid, Instant now) {
         set_row(lane);
     }
     resolve_to(lane, row.have, now);
-    lane.cursor = std::max(lane.cursor, row.have + 1);
+    lane.cursor = std::max(lane.cursor, row.have + (planted(Mutant::resume_at_have_plus_two) && lane.has(row.have + 2) ? 2 : 1));
     if (auto ok = continue_partial(lane, row); !ok) lane.written = 0;
     decide(lane, now);
 }
@@ -231,7 +236,7 @@ void Sender::fail(Lane& lane, const Parked& lost, Instant now) {
 
 // Memory follows the disk: what was on its way there and did not arrive has failed, everything else is read again.
 void Sender::reopen(Lane& lane, const storage::OutLane* row, Instant now) {
-    const auto next = row == nullptr ? lane.first : std::max(row->next, lane.first);
+    const auto next = row == nullptr || planted(Mutant::refused_row_left) ? lane.first : std::max(row->next, lane.first);
     lane.hold = 0;
     for (std::size_t i = 0; i < lane.entries.size(); ++i) {
         const auto& message = lane.entries[i];
@@ -310,7 +315,12 @@ void Sender::reopened(const std::vector<storage::OutLane>& rows, Instant now) {
     std::swap(pending, pending_);
     for (const auto& waiting : pending) {
         auto& lane = *lanes_[waiting.place.lane];
-        if (!waiting.version || lane.key == 0) continue;
+        if (!waiting.version) continue;
+        if (lane.key == 0) {  // of a row that was dropped
+            released_.push_back({lane.index, 1, waiting.version->size});
+            say(waiting.outcome.token, Receipt::Outcome::unknown, waiting.outcome.after, 0);
+            continue;
+        }
         auto& doubt = lane.doubts[waiting.place.seq];
         doubt.versions.push_back(*waiting.version);
         if (waiting.buried) doubt.ended = waiting.outcome.outcome;

@@ -7,6 +7,8 @@
 
 #include "delivery/sender.hpp"
 
+#include "base/mutant.hpp"
+
 namespace kith::delivery {
 namespace {
 
@@ -23,7 +25,7 @@ Result<LaneIndex> Sender::lane(std::string_view channel, Strength strength, Prio
     made->channel = channel;
     made->strength = strength;
     made->priority = priority;
-    made->epoch = random;
+    made->epoch = planted(Mutant::same_epoch_after_restart) ? 1 : random;
     if (state_ != State::detached && !made->durable()) announce(*made);  // a durable one with its row
     lanes_.push_back(std::move(made));
     return static_cast<LaneIndex>(lanes_.size() - 1);
@@ -45,12 +47,22 @@ void Sender::say(std::uint64_t token, Receipt::Outcome outcome, Duration after, 
     }
 }
 
-void Sender::push_due(Duration at, LaneIndex lane, std::uint64_t seq) {
-    // Messages that were delivered leave their entry behind: when these are most, they go.
+bool Sender::is_due(const Due& due) const noexcept {
+    const auto& lane = *lanes_[due.lane];
+    if (!lane.has(due.seq)) return false;
+    const auto& entry = lane.at(due.seq);
+    return entry.run == 0 && entry.seq == due.seq && entry.extra && entry.extra->due == due.at;
+}
+
+// One that is looked at earlier anyway is armed again then.
+void Sender::push_due(Duration at, LaneIndex lane, std::uint64_t seq, Extra& extra) {
+    if (extra.due != Duration{} && extra.due <= at) return;
+    // Messages that were delivered or replaced leave their entry behind: when these are most, they go.
     if (due_.size() > 64 && due_.size() > 4 * queued_) {
-        std::erase_if(due_, [this](const Due& d) { return d.seq < lanes_[d.lane]->first; });
+        std::erase_if(due_, [this](const Due& d) { return !is_due(d); });
         std::make_heap(due_.begin(), due_.end(), later<Due, Due>);
     }
+    extra.due = at;
     due_.push_back({at, lane, seq});
     std::push_heap(due_.begin(), due_.end(), later<Due, Due>);
 }
@@ -106,7 +118,7 @@ void Sender::enqueue(LaneIndex index, const Outgoing& message, Instant now) {
         extra.processed = message.processed;
     }
     lane.held_bytes += size;
-    if (expires != Duration{}) push_due(expires, index, seq);
+    if (expires != Duration{}) push_due(expires, index, seq, *entry.extra);
     if (!lane.entries.push(std::move(entry))) return;  // unbounded ring: admission is the limit
 }
 
@@ -139,7 +151,14 @@ bool Sender::coalesce(Lane& asked, const Outgoing& message, Instant now) {
     if (it == keys_.end()) return false;
     const auto place = it->second;
     auto& lane = *lanes_[place.lane];
-    if (place.seq <= lane.highest || place.seq < lane.first) return false;
+    if ((place.seq <= lane.highest && !planted(Mutant::coalesce_pulled)) || place.seq < lane.first) return false;
+    const auto parked = lane.has(place.seq) ? lane.parked.end() : lane.parked.find(place.seq);
+    if (!lane.has(place.seq)) {
+        if (parked == lane.parked.end()) return false;
+    } else {
+        const auto& entry = lane.at(place.seq);
+        if (entry.run != 0 || !entry.extra || entry.extra->key != message.key) return false;
+    }
     const auto size = message.owned != nullptr ? message.owned->size() : message.bytes.size();
     const auto expires = message.ttl == Duration{} ? Duration{} : saturating_add(now.steady, message.ttl);
     storage::Ticket ticket = 0;
@@ -149,9 +168,7 @@ bool Sender::coalesce(Lane& asked, const Outgoing& message, Instant now) {
         ticket = journal_.add(storage::Replace{lane.key, place.seq, message.mid, message.tag, message.ttl,
                                                message.ttl == Duration{} ? Duration{} : saturating_add(now.wall, message.ttl), bytes});
     }
-    if (!lane.has(place.seq)) {
-        const auto parked = lane.parked.find(place.seq);
-        if (parked == lane.parked.end()) return false;
+    if (parked != lane.parked.end()) {
         auto& old = parked->second;
         end_with(ticket, place, old, Receipt::Outcome::replaced, false, now);
         lane.live_bytes += size;
@@ -166,7 +183,6 @@ bool Sender::coalesce(Lane& asked, const Outgoing& message, Instant now) {
                .processed = message.processed};
     } else {
         auto& entry = lane.at(place.seq);
-        if (entry.run != 0 || !entry.extra || entry.extra->key != message.key) return false;
         auto& extra = *entry.extra;
         end_with(ticket, place, as_parked(entry), Receipt::Outcome::replaced, false, now);
         lane.held_bytes += size;
@@ -184,7 +200,7 @@ bool Sender::coalesce(Lane& asked, const Outgoing& message, Instant now) {
         entry.in_ring = false;
         entry.size = static_cast<std::uint32_t>(size);
         entry.since = now.steady;
-        if (expires != Duration{}) push_due(expires, lane.index, place.seq);
+        if (expires != Duration{}) push_due(expires, lane.index, place.seq, extra);
     }
     if (lane.durable()) say(message.token, Receipt::Outcome::stored, {}, ticket, place);
     if (message.token != 0) tokens_[message.token] = place;
@@ -205,7 +221,7 @@ bool Sender::enqueue_datagram(std::string_view channel, ByteView bytes) {
 // The receiver certainly has not and will not get it: it was never pulled, or RESUME of this attachment showed that it is not there
 // and no byte went since. Of what an earlier receiver may have handed over nothing is certain.
 bool Sender::certain(const Lane& lane, std::uint64_t seq) const noexcept {
-    if (seq > lane.highest) return true;
+    if (seq > lane.highest || planted(Mutant::cancel_pulled)) return true;
     if (state_ != State::attached || lane.answered != Answered::yes || seq <= lane.repeat_to) return false;
     return seq > lane.cursor || (seq == lane.cursor && !lane.charged);
 }
@@ -308,13 +324,17 @@ void Sender::expire(Instant now) {
         const auto due = due_.front();
         std::pop_heap(due_.begin(), due_.end(), later<Due, Due>);
         due_.pop_back();
+        if (!is_due(due)) continue;
         auto& lane = *lanes_[due.lane];
-        if (!lane.has(due.seq)) continue;
         const auto index = lane.find(due.seq);
-        const auto& entry = lane.entries[index];
-        if (entry.run != 0 || entry.seq != due.seq || !entry.extra || entry.extra->expires == Duration{}) continue;
-        const auto expires = entry.extra->expires;
-        if (expires > now.steady) continue;  // replaced by one that lives longer
+        auto& extra = *lane.entries[index].extra;
+        extra.due = {};
+        const auto expires = extra.expires;
+        if (expires == Duration{}) continue;
+        if (expires > now.steady) {  // replaced by one that lives longer
+            push_due(expires, due.lane, due.seq, extra);
+            continue;
+        }
         if (certain(lane, due.seq)) {
             bury(lane, index, Receipt::Outcome::expired, now);
             continue;
@@ -324,7 +344,7 @@ void Sender::expire(Instant now) {
         if (!linked && last <= now.steady) {
             bury(lane, index, Receipt::Outcome::unknown, now);
         } else {
-            push_due(std::max(last, saturating_add(now.steady, config_.ask_after)), due.lane, due.seq);
+            push_due(std::max(last, saturating_add(now.steady, config_.ask_after)), due.lane, due.seq, extra);
         }
     }
 }
@@ -346,6 +366,19 @@ void Sender::abandon(Instant now, bool durable_too) {
             if (message.extra) say(message.extra->token, outcome(message.seq), now.steady - message.since, ticket);
         }
         for (const auto& [seq, parked] : lane.parked) say(parked.token, outcome(seq), now.steady - parked.since, ticket);
+        for (auto& [seq, doubt] : lane.doubts) {
+            for (std::size_t i = 0; i < doubt.versions.size(); ++i) {
+                const auto& version = doubt.versions[i];
+                say(version.token, Receipt::Outcome::unknown, now.steady - version.since, ticket);
+                if (doubt.counted && i + 1 == doubt.versions.size()) break;  // in the sums of the lane
+                released_.push_back({lane.index, 1, version.size});
+            }
+        }
+        lane.doubts.clear();
+        if (ticket != 0) {  // the next row counts from 1 again: its receipts are not theirs
+            for (const auto& waiting : lane.awaited) say(waiting.token, Receipt::Outcome::unknown, now.steady - waiting.since, ticket);
+            lane.awaited.clear();
+        }
         lane.parked.clear();
         lane.bytes.release(lane.bytes.end());
         lane.tombs = 0;
@@ -353,6 +386,8 @@ void Sender::abandon(Instant now, bool durable_too) {
         lane.live = 0;
         lane.live_bytes = 0;
         lane.held_bytes = 0;
+        // The receiver will miss the numbers that were given up: what follows is another epoch.
+        if (!lane.durable() && lane.first != lane.next) lane.epoch += 0x9E3779B97F4A7C15ULL;
         lane.first = lane.next;
         lane.cursor = lane.next;
         lane.written = 0;
@@ -362,7 +397,8 @@ void Sender::abandon(Instant now, bool durable_too) {
     }
     std::erase_if(tokens_, [this, durable_too](const auto& t) { return durable_too || !lanes_[t.second.lane]->durable(); });
     std::erase_if(keys_, [this, durable_too](const auto& k) { return durable_too || !lanes_[k.second.lane]->durable(); });
-    due_.clear();
+    std::erase_if(due_, [this](const Due& d) { return !is_due(d); });
+    std::make_heap(due_.begin(), due_.end(), later<Due, Due>);
     datagrams_.clear();
     datagram_bytes_ = 0;
 }

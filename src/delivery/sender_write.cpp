@@ -5,6 +5,8 @@
 
 #include "delivery/sender.hpp"
 
+#include "base/mutant.hpp"
+
 namespace kith::delivery {
 namespace {
 
@@ -20,13 +22,18 @@ constexpr std::size_t skip_frame = 3 + 3 + 9 + 9 + 8;
 bool Sender::ready(const Lane& lane) const noexcept {
     if (lane.cursor >= lane.next || !lane.has(lane.cursor)) return false;
     if (!lane.durable()) return true;
-    return lane.hold <= committed_ && lane.at(lane.cursor).extra->ticket <= committed_;
+    return planted(Mutant::pull_before_commit) || (lane.hold <= committed_ && lane.at(lane.cursor).extra->ticket <= committed_);
 }
 
 bool Sender::can_send(const Lane& lane) const noexcept {
     if (!lane.announced || !(lane.answered == Answered::yes || lane.early) || !ready(lane)) return false;
     const auto& entry = lane.at(lane.cursor);
     // Credit is taken for the whole message when its first byte goes.
+    if (planted(Mutant::one_credit_for_all)) {
+        std::uint64_t spent = 0;
+        for (const auto& other : lanes_) spent += other->spent;
+        return entry.run != 0 || lane.charged || spent + entry.size + cost_per_message <= lane.limit;
+    }
     return entry.run != 0 || lane.charged || lane.spent + entry.size + cost_per_message <= lane.limit;
 }
 
@@ -55,9 +62,9 @@ Lane* Sender::pick() noexcept {
             lower = &lane;
         }
     }
+    if (planted(Mutant::no_turn_for_low)) return best;
     if (best != nullptr && lower != nullptr && higher_bytes_ >= config_.lower_turn_after) {
-        higher_bytes_ = 0;
-        return lower;
+        return lower;  // until it has written something: the end of a record may have no room for it
     }
     return best;
 }
@@ -76,14 +83,16 @@ std::size_t Sender::put_skip(Lane& lane, MutableBytes out) {
     const auto& entry = lane.at(lane.cursor);
     std::uint8_t body[9 + 9 + 8];
     auto n = wire::put_varint(body, lane.cursor);
-    n += wire::put_varint(body + n, entry.seq - lane.cursor + 1);
+    n += wire::put_varint(body + n, entry.seq - lane.cursor + (planted(Mutant::skip_one_too_many) ? 2 : 1));
     if (lane.durable()) {
-        for (int shift = 56; shift >= 0; shift -= 8) body[n++] = static_cast<std::uint8_t>(entry.extra->mid >> shift);
+        for (int shift = 56; shift >= 0; shift -= 8)
+            body[n++] = static_cast<std::uint8_t>((planted(Mutant::skip_without_mid) ? 0 : entry.extra->mid) >> shift);
     }
     auto at = wire::put_frame_head(out.data(), wire::FrameType::skip, lane.index, n);
     std::memcpy(out.data() + at, body, n);
     note_written(lane, entry.seq);
     lane.cursor = entry.seq + 1;
+    if (planted(Mutant::tombstone_not_sent)) return ready(lane) ? put_data(lane, out, {}) : 0;
     return at + n;
 }
 
@@ -149,6 +158,7 @@ std::size_t Sender::put_data(Lane& lane, MutableBytes out, Instant now) {
         lane.charged = false;
         ++lane.cursor;
         ++sent_;
+        if (planted(Mutant::delete_on_write)) resolve_to(lane, lane.cursor - 1, now);
     }
     return at + n;
 }
@@ -178,6 +188,8 @@ Sender::Filled Sender::fill(MutableBytes out, Instant now) {
         // One lane writes until its priority's turn ends, so that the search is paid per turn and not per message.
         std::size_t budget = std::max<std::size_t>(4096, lane->priority == Priority::low ? 4096 : 16 * 1024);
         bool stuck = false;
+        const auto before = filled.bytes;
+        const bool its_turn = higher_bytes_ >= config_.lower_turn_after;
         while (can_send(*lane)) {
             const auto n = put_data(*lane, out.subspan(filled.bytes), now);
             if (n == 0) {
@@ -191,6 +203,7 @@ Sender::Filled Sender::fill(MutableBytes out, Instant now) {
             budget -= n;
         }
         turn_ = lane->index + 1;
+        if (its_turn && filled.bytes != before) higher_bytes_ = 0;
         if (stuck) {
             filled.more = true;
             return filled;

@@ -70,6 +70,8 @@ delivery::Receiver& Engine::receiver_of(PeerState& peer) {
         config.instance = random_.u64();
         config.durable = config_.durable;  // until a stream says who it is
         config.inbox_bytes = config_.inbox_bytes;
+        config.lane_window = config_.lane_window;
+        config.peer_window = config_.peer_window;
         peer.receiver = std::make_unique<delivery::Receiver>(config, journal_, peer.id, peer.id.bytes());
     }
     return *peer.receiver;
@@ -225,6 +227,7 @@ void Engine::message_bytes(Link& link, StreamId id, ByteView bytes, Instant now)
         const auto ok = peer->sender->received(bytes, now);
         if (peer->sender->acknowledged() != before) link.used_at = now;  // an answer to a question alone is no use of the link
         drain_sender(*peer);
+        if (!ok && ok.error() == Errc::protocol_error) ++stats_.message_errors;
         if (!ok) {
             peer->out = {};
             peer->sender->detach();
@@ -250,6 +253,7 @@ void Engine::message_bytes(Link& link, StreamId id, ByteView bytes, Instant now)
         }
     }
     if (!ok) {
+        if (ok.error() == Errc::protocol_error) ++stats_.message_errors;
         peer->receiver->closed(ref);
         drop_stream(link, id);
         touch(link);

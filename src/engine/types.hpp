@@ -51,9 +51,11 @@ struct Config {
     bool lan_auto_connect = true;
     bool serve_perf = false;
     bool early_muxer = true;
-    bool durable = false;                  // the driver has a store: storage_loaded() comes before the first durable message
-    bool durable_from_known = true;        // takes durable messages of peers that the user dialled, sent to or added ...
-    bool durable_from_all = true;          // ... and of all others
+    bool durable = false;                // the driver has a store: storage_loaded() comes before the first durable message
+    bool durable_from_known = true;      // takes durable messages of peers that the user dialled, sent to or added ...
+    bool durable_from_all = true;        // ... and of all others
+    std::size_t lane_window = 4u << 20;  // credit of an incoming lane, bytes, while all of a peer's fit into `peer_window`
+    std::size_t peer_window = 16u << 20;
     std::size_t inbox_bytes = 64u << 20;   // of a durable lane, on disk and not processed
     std::size_t max_partials = 32u << 20;  // bytes of unfinished messages kept for peers that are not connected
 };

@@ -24,10 +24,11 @@ Result<StreamId> Session::open() {
     if (next_id_ > 0xFFFFFFFFU) return Error{Errc::going_away, "the stream ids of the session are used up"};
     const StreamId id{static_cast<std::uint32_t>(next_id_)};
     next_id_ += 2;
-    if (!answered_ && (id.value - 1) / 2 >= config_.max_early_opens) {
+    if (!answered_ && !early_room()) {
         add(id, Opening::held);
         held_.push_back(id);
     } else {
+        if (!answered_) ++early_;
         owe(add(id, Opening::syn_due));
     }
     return id;
@@ -36,9 +37,19 @@ Result<StreamId> Session::open() {
 void Session::reset(StreamId id, std::uint32_t code) {
     Stream* stream = streams_.find(id);
     if (stream == nullptr) return;
-    const bool known_to_peer = stream->opening != Opening::syn_due && stream->opening != Opening::held;
+    const auto opening = stream->opening;
+    const bool known_to_peer = opening != Opening::syn_due && opening != Opening::held;
     remove(*stream);
     if (known_to_peer && !queue_reset(id, code)) collapse("too many resets wait: the peer opens streams and does not read");
+    if (answered_) return;
+    if (opening == Opening::held) std::erase(held_, id);
+    if (opening == Opening::syn_due) --early_;
+    while (!held_.empty() && early_room()) {
+        Stream& next = *streams_.find(held_.front());
+        held_.erase(held_.begin());
+        ++early_;
+        let_go(next);
+    }
 }
 
 Stream& Session::add(StreamId id, Opening opening) {

@@ -84,7 +84,7 @@ public:
 
     // A new stream. Its SYN travels with the first frame; without data write_control sends it alone. Over max_early_opens nothing
     // of it is written until the peer has sent data, a SYN, FIN or RST: js-libp2p drops a link that opens more than 10 streams
-    // before it has set itself up.
+    // before it has set itself up. When all that was written is reset, nobody is left to answer: then one more goes.
     // limit_exceeded: too many streams, or too many that the peer has not answered yet: try again when one ends or is acked.
     // going_away: no more streams on this session: make a new link.
     Result<StreamId> open();
@@ -190,6 +190,8 @@ private:
     void account_turn(std::uint8_t level) noexcept;
     const TurnList* next_level() const noexcept;
     std::uint16_t opening_flags(Stream& stream);
+    bool early_room() const noexcept { return early_ < config_.max_early_opens || outbound_streams() == held_.size(); }
+    void let_go(Stream& stream);
 
     Role role_;
     Config config_;
@@ -223,6 +225,7 @@ private:
     std::array<std::uint32_t, levels> passed_{};  // frames of higher levels since the level's last one
     DueList due_;
     std::vector<StreamId> held_;  // over max_early_opens, until the peer answered
+    std::uint32_t early_ = 0;     // before that: opens that the peer hears of
     std::vector<PendingReset> resets_;
     std::uint32_t peer_resets_ = 0;  // those of resets_ whose stream the peer opened
     std::vector<std::uint32_t> pongs_;

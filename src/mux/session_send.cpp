@@ -139,13 +139,13 @@ std::size_t Session::commit(const Grant& grant, std::size_t n, bool fin, bool mo
 // The peer sent something on a stream: it takes more of them.
 void Session::answered() {
     answered_ = true;
-    for (const StreamId id : std::exchange(held_, std::vector<StreamId>{})) {
-        Stream* stream = streams_.find(id);
-        if (stream == nullptr) continue;  // reset meanwhile
-        stream->opening = Opening::syn_due;
-        if (stream->turn == Turn::blocked) join(*stream);
-        owe(*stream);
-    }
+    for (const StreamId id : std::exchange(held_, std::vector<StreamId>{})) let_go(*streams_.find(id));
+}
+
+void Session::let_go(Stream& stream) {
+    stream.opening = Opening::syn_due;
+    if (stream.turn == Turn::blocked) join(stream);
+    owe(stream);
 }
 
 // In the rotation, at its end, with a whole share.

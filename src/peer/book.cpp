@@ -2,9 +2,15 @@
 #include "peer/book.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 
 namespace kith::peer {
+namespace {
+
+constexpr std::uint8_t bit(Source source) noexcept { return static_cast<std::uint8_t>(1U << static_cast<unsigned>(source)); }
+
+}  // namespace
 
 void Backoff::failed(Instant now, Duration most, std::uint64_t random) noexcept {
     constexpr Duration first = std::chrono::milliseconds{100};
@@ -51,7 +57,8 @@ bool Book::add(const PeerId& peer, const Multiaddr& address, Source source, std:
     for (auto& entry : known->addresses) {
         if (entry.address != bare) continue;
         entry.source = std::min(entry.source, source);
-        entry.expires = entry.source == Source::user ? std::nullopt : expires;
+        entry.told |= bit(source);
+        entry.expires = entry.told == bit(Source::lan) ? expires : std::nullopt;
         return false;
     }
     if (known->addresses.size() >= max_addresses_) {
@@ -60,7 +67,7 @@ bool Book::add(const PeerId& peer, const Multiaddr& address, Source source, std:
         if (worst->source < source) return false;
         known->addresses.erase(worst);
     }
-    known->addresses.push_back({bare, source, expires});
+    known->addresses.push_back({bare, source, expires, bit(source)});
     return true;
 }
 
@@ -68,7 +75,11 @@ void Book::expire_lan(const PeerId& peer) {
     auto* known = find(peer);
     if (known == nullptr) return;
     known->on_lan = false;
-    std::erase_if(known->addresses, [](const auto& a) { return a.source == Source::lan; });
+    std::erase_if(known->addresses, [](const auto& a) { return a.told == bit(Source::lan); });
+    for (auto& entry : known->addresses) {
+        entry.told &= static_cast<std::uint8_t>(~bit(Source::lan));
+        entry.source = static_cast<Source>(std::countr_zero(entry.told));
+    }
 }
 
 }  // namespace kith::peer

@@ -17,9 +17,10 @@ namespace kith::peer {
 enum class Source : std::uint8_t { user, lan, identify, link };
 
 struct KnownAddress {
-    Multiaddr address;  // without /p2p
-    Source source = Source::user;
-    std::optional<Instant> expires;  // LAN announcements
+    Multiaddr address;               // without /p2p
+    Source source = Source::user;    // the most trusted of those that told it
+    std::optional<Instant> expires;  // of what the LAN alone told
+    std::uint8_t told = 0;           // who told it: a bit for each source
 };
 
 // Full jitter: a random time up to first * 2^failures, at most `most`.
@@ -59,6 +60,7 @@ public:
     Known* get(const PeerId& peer, Instant now);
     // True when the address is new for the peer. A full list drops its oldest address of the least trusted source.
     bool add(const PeerId& peer, const Multiaddr& address, Source source, std::optional<Instant> expires, Instant now);
+    // The LAN announces the peer no longer: what nothing else told goes.
     void expire_lan(const PeerId& peer);
     void erase(const PeerId& peer) { peers_.erase(peer); }
     std::size_t size() const noexcept { return peers_.size(); }

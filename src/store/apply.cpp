@@ -5,6 +5,8 @@
 
 #include "store/impl.hpp"
 
+#include "base/mutant.hpp"
+
 namespace kith::store {
 
 using storage::Ended;
@@ -27,6 +29,7 @@ Result<Touched<OutLaneRow>*> Database::Impl::out_lane(storage::LaneKey key) {
 // `message` may be a view of a statement that is being stepped through.
 Status Database::Impl::end(const OutLaneRow& lane, const OutMessageRow& message, Ended ended) {
     if (ended == Ended::delivered && message.tag == 0) return {};
+    if (planted(Mutant::outcome_row_missing)) return {};
     ++state.last_outcome;
     ++state.outcomes;
     state_dirty = true;

@@ -3,8 +3,11 @@
 
 #include <sqlite3.h>
 
+#include <cstdlib>
+#include <string_view>
 #include <utility>
 
+#include "base/mutant.hpp"
 #include "store/impl.hpp"
 #include "store/repair.hpp"
 
@@ -22,16 +25,23 @@ constexpr const char* settings =
     "PRAGMA locking_mode=EXCLUSIVE;PRAGMA foreign_keys=OFF;PRAGMA cell_size_check=ON;PRAGMA secure_delete=FAST;"
     "PRAGMA temp_store=MEMORY;PRAGMA cache_size=-4096;PRAGMA mmap_size=0";
 
+// "unable to get the page. error code=266": the disk did not read (primary code 10), or there was no room (13). What is on it is not
+// known to be damaged.
+bool disk_refused(const std::string& said) {
+    constexpr std::string_view mark = "error code=";
+    const auto at = said.find(mark);
+    if (at == std::string::npos) return false;
+    const auto code = std::strtol(said.c_str() + at + mark.size(), nullptr, 10) & 0xFF;
+    return code == SQLITE_IOERR || code == SQLITE_FULL;
+}
+
 Status check_pages(Connection& db, bool thoroughly) {
     const auto* sql = thoroughly ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)";
     auto said = db.text(sql);
     // A read that failed is told as if it were damage. Then it is another answer the second time.
     if (said && *said != "ok") said = db.text(sql);
     if (!said) return said.error();
-    // "unable to get the page. error code=10": the disk did not read, or (13) not write; what is on it is not known to be damaged.
-    if (said->find("error code=10") != std::string::npos || said->find("error code=13") != std::string::npos) {
-        return Error{Errc::io_error, "the pages could not be read", *said};
-    }
+    if (disk_refused(*said)) return Error{Errc::io_error, "the pages could not be read", *said};
     if (*said != "ok") return Error{Errc::damaged, "the pages", *said};
     return {};
 }
@@ -91,7 +101,7 @@ Status Database::Impl::connect() {
     const auto mode = db.text("PRAGMA journal_mode=WAL");
     if (!mode) return mode.error();
     if (*mode != "wal") return Error{Errc::io_error, "the database cannot have a write-ahead log", *mode};
-    if (auto ok = db.run("PRAGMA synchronous=FULL"); !ok) return ok;
+    if (auto ok = db.run(planted(Mutant::synchronous_normal) ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=FULL"); !ok) return ok;
     sqlite3_wal_hook(db.get(), note_log, &log_pages);
 
     if (*form == Form::empty) {

@@ -39,6 +39,7 @@ bool Checker::owed(const Lane&, const Key& key, const Entry& entry) const {
     if (entry.excused) return false;
     if (entry.end && *entry.end != Receipt::Outcome::delivered) return false;
     if (entry.deliveries == 0) return true;
+    if (entry.stored && !entry.end) return true;  // its end is kept until somebody reads it
     return entry.token != 0 && !entry.end && entry.life == life(key.from);
 }
 
@@ -181,14 +182,18 @@ void Checker::died(std::size_t node) {
             change(lane, key, entry, [&] { entry.excused = true; });
         }
     }
-    const auto former = life(node);
-    for (auto& [key, lane] : lanes_) {  // a receipt is not owed any more; the delivery of what was stored is
-        if (key.from != node) continue;
+    ++lives_[node];
+}
+
+void Checker::wiped(std::size_t node) {
+    for (auto& [key, lane] : lanes_) {
         for (auto& entry : lane.entries) {
-            if (entry.life == former && !entry.excused && !entry.end && entry.deliveries != 0 && entry.token != 0) --open_;
+            // What it had queued is gone; what it had committed and not handed over as well.
+            const bool gone =
+                (key.from == node && !entry.end) || (key.to == node && entry.deliveries == 0 && entry.end == Receipt::Outcome::delivered);
+            if (entry.durable && gone) change(lane, key, entry, [&] { entry.excused = true; });
         }
     }
-    ++lives_[node];
 }
 
 void Checker::restored(std::size_t node) {

@@ -40,6 +40,8 @@ public:
     void stored_receipt(std::uint64_t token, Receipt::Outcome outcome);
     // The process ended without goodbye: what was accepted and not stored may be gone.
     void died(std::size_t node);
+    // The disk of the node, whose process is dead, was lost: what it had taken may come again, marked.
+    void wiped(std::size_t node);
     // The disk of the node became an older copy of itself: what came after the copy may be gone on its side, and come again.
     void restored(std::size_t node);
 

@@ -197,14 +197,19 @@ void World::take_messages(Node& node) {
 void World::consume(Node& node) {
     if (!node.engine || node.application.empty()) return;
     if (paused(node)) return when_awake(node.index, [this, &node] { consume(node); });
-    const auto batch = std::move(node.application.front());
+    auto batch = std::move(node.application.front());
     node.application.pop_front();
     struct Last {
         std::uint32_t source, row, generation;
         std::uint64_t mark;
     };
     std::vector<Last> rows;
+    bool any_held = false;
     for (const auto& message : batch->messages) {
+        if (!node.held_channel.empty() && detail::origin_channel(*message.origin) == node.held_channel) {
+            any_held = true;
+            continue;
+        }
         if (node.on_message) node.on_message(message);
         note(2, message.seq, message.bytes.size());
         if (message.seq == 0) continue;
@@ -218,7 +223,27 @@ void World::consume(Node& node) {
         }
     }
     for (const auto& row : rows) node.engine->consumed(row.source, row.row, row.generation, row.mark, now_);
+    if (any_held) {
+        std::erase_if(batch->messages, [&](const auto& m) { return detail::origin_channel(*m.origin) != node.held_channel; });
+        node.held.push_back(std::move(batch));
+    }
     turn(node);
+}
+
+std::size_t World::Node::held_bytes() const {
+    std::size_t sum = 0;
+    for (const auto& batch : held) {
+        for (const auto& message : batch->messages) sum += message.bytes.size();
+    }
+    return sum;
+}
+
+void World::release_channel(NodeId i) {
+    auto& node = *nodes_[i];
+    node.held_channel.clear();
+    auto held = std::exchange(node.held, {});
+    for (auto batch = held.rbegin(); batch != held.rend(); ++batch) node.application.push_front(std::move(*batch));
+    for (std::size_t n = held.size(); n > 0; --n) schedule(now_.steady, [this, &node] { consume(node); });
 }
 
 // ---- sockets

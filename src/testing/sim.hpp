@@ -77,6 +77,9 @@ public:
         Function<void()> on_death;
         Function<void()> on_restart;                               // a new process runs: tell it again whom to know and what to keep
         std::deque<std::unique_ptr<delivery::Batch>> application;  // batches that it has not taken yet
+        std::string held_channel;                                  // its handler does not return
+        std::vector<std::unique_ptr<delivery::Batch>> held;        // what came on it
+        std::size_t held_bytes() const;
 
         Node();
         ~Node();
@@ -130,8 +133,11 @@ public:
     FaultyVfs* disk(NodeId node);
     // What is stored of messages that ended, as a new process would find it.
     std::vector<storage::OutcomeRow> stored_outcomes(NodeId node);
+    std::uint64_t stored_messages(NodeId node);  // in its outbox and inbox
+    void wipe_disk(NodeId node);                 // of a node that is dead
     void jump_wall_clock(Duration by) noexcept { now_.wall += by; }
-    void heal();  // ends all stalls, refusals and hangs
+    void release_channel(NodeId node);  // the handler of the held channel goes on
+    void heal();                        // ends all stalls, refusals and hangs
     std::uint64_t cuts() const noexcept { return cuts_; }
     // Time stood still for a very large number of events: somebody asks for a turn again and again and does nothing with it.
     bool stuck() const noexcept { return same_instant_ > stuck_after; }

@@ -34,6 +34,22 @@ std::vector<storage::OutcomeRow> World::stored_outcomes(NodeId i) {
     return rows ? std::move(*rows) : std::vector<storage::OutcomeRow>{};
 }
 
+std::uint64_t World::stored_messages(NodeId i) {
+    auto& node = *nodes_[i];
+    if (!node.storage || !node.storage->database) return 0;
+    const auto loaded = node.storage->database->load();
+    if (!loaded) return 0;
+    std::uint64_t sum = 0;
+    for (const auto& lane : loaded->out) sum += lane.messages;
+    for (const auto& lane : loaded->in) sum += lane.messages;
+    return sum;
+}
+
+void World::wipe_disk(NodeId i) {
+    auto& vfs = nodes_[i]->storage->vfs;
+    for (const auto& file : vfs.files()) vfs.remove(file);
+}
+
 namespace {
 
 store::Options options_of(const FaultyVfs& vfs, std::uint64_t seed) { return {.vfs = vfs.name(), .ballast = 0, .seed = seed}; }
@@ -169,6 +185,7 @@ void World::die(NodeId i, Death how, Duration again_after) {
     node.writing.clear();
     node.blocked.clear();
     node.application.clear();
+    node.held.clear();
     node.engine.reset();
     node.paused_until = {};
     node.app_free = now_.steady;

@@ -373,6 +373,7 @@ private:
         for (NodeId i = 0; i < options_.nodes; ++i) {
             const auto load = world_.engine(i).load();
             if (world_.engine(i).stats().resyncs != 0) checker_.violation("a resync between honest peers");
+            if (world_.engine(i).stats().message_errors != 0) checker_.violation("a message stream was broken between honest peers");
             expect(i, "links", load.links, others);
             expect(i, "streams", load.streams, 2 * load.links);
             expect(i, "streams of connections", load.connection_streams, load.streams);

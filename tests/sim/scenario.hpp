@@ -21,7 +21,9 @@ struct Verdict {
     std::uint64_t ended_otherwise = 0;  // messages: expired, cancelled, replaced, failed, unknown
 };
 
-Verdict run_seed(std::uint64_t seed);        // scenario.cpp: links fail, nobody dies
-Verdict run_death_seed(std::uint64_t seed);  // death_scenario.cpp: processes die, disks fail
+Verdict run_seed(std::uint64_t seed);           // scenario.cpp: links fail, nobody dies
+Verdict run_death_seed(std::uint64_t seed);     // death_scenario.cpp: processes die, disks fail
+Verdict run_fairness_seed(std::uint64_t seed);  // fairness.cpp: slow handlers and floods; nothing fails
+Verdict run_wipe_seed(std::uint64_t seed);      // wipe.cpp: a receiver loses its disk, and its sender dies while it tells again
 
 }  // namespace kith::testing

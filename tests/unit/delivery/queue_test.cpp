@@ -73,6 +73,86 @@ TEST(Queue, ReplacingManyTimesDoesNotGrowTheQueue) {
     EXPECT_LT(p.sender.memory(), 20'000U);
 }
 
+// Each replacement has a time to live of its own, in any order: they do not pile up, and the last one counts.
+TEST(Queue, ReplacingManyTimesWithTimesToLiveDoesNotGrowEither) {
+    Pair p;
+    const auto l = p.lane();
+    for (int i = 0; i < 10'000; ++i) {
+        p.now = p.now + 1ms;
+        send(p, l, "x", {.key = 3, .ttl = i % 2 == 0 ? 1h : 30min});
+    }
+    EXPECT_LT(p.sender.memory(), 20'000U);
+    send(p, l, "last", {.token = 1, .key = 3, .ttl = 2h});
+    p.now = p.now + (2h - 1ms);
+    ASSERT_TRUE(p.sender.tick(p.now));
+    EXPECT_EQ(ended(p, 1), Ended::stored);
+    p.now = p.now + 1ms;
+    EXPECT_LE(p.sender.deadline().steady, p.now.steady);
+    ASSERT_TRUE(p.sender.tick(p.now));
+    EXPECT_EQ(ended(p, 1), Ended::expired);
+    EXPECT_FALSE(p.sender.has_work());
+}
+
+TEST(Queue, AReplacementThatLivesShorterExpiresAtItsOwnTime) {
+    Pair p;
+    const auto l = p.lane();
+    send(p, l, "long", {.token = 1, .key = 3, .ttl = 1h});
+    send(p, l, "short", {.token = 2, .key = 3, .ttl = 1s});
+    p.now = p.now + 1s;
+    ASSERT_TRUE(p.sender.tick(p.now));
+    EXPECT_EQ(ended(p, 2), Ended::expired);
+}
+
+// The receiver stands before the numbers that were given up; it must not take that for lost messages.
+TEST(Queue, ALaneGoesOnAfterItsMessagesWereGivenUp) {
+    Pair p;
+    const auto l = p.lane();
+    p.send(l, "one", 1);
+    p.attach();
+    p.run();
+    p.cut();
+    p.send(l, "two", 2);
+    p.sender.abandon(p.now);
+    p.send(l, "three", 3);
+    p.attach();
+    p.run();
+    EXPECT_EQ(texts(p), (std::vector<std::string>{"one", "three"}));
+    EXPECT_FALSE(p.sink.got.back().repeat);
+    EXPECT_EQ(ended(p, 2), Ended::failed);
+    EXPECT_EQ(ended(p, 3), Ended::delivered);
+    EXPECT_EQ(p.sink.receiver.resyncs(), 0U);
+}
+
+// What is not replaced in memory is not replaced on disk either: the request would say both.
+TEST(Queue, ADoubtfulReplacementWritesNothingTwice) {
+    Journal journal;
+    Sender sender(SenderConfig{}, journal);
+    const auto now = at(1s);
+    const auto l = *sender.lane("chat", Strength::durable, Priority::normal, 1);
+    sender.enqueue(l, {.bytes = as_bytes(std::string_view{"one"}), .token = 1, .key = 7, .mid = 11}, now);
+    sender.committed(journal.take().ticket);
+    sender.enqueue(l, {.bytes = as_bytes(std::string_view{"two"}), .token = 2, .key = 7, .mid = 12}, now);
+    (void)journal.take();  // the disk fails
+    storage::OutLane row;
+    row.key = sender.view(l).key;
+    row.epoch = sender.view(l).epoch;
+    row.first = 1;
+    row.next = 2;
+    sender.reopened({row}, now);
+    ASSERT_EQ(sender.fetches().size(), 1U);
+    storage::OutMessage kept;
+    kept.seq = 1;
+    kept.mid = 11;
+    kept.bytes = {'o', 'n', 'e'};
+    sender.fetched(row.key, {kept}, now);  // it has the first one
+    (void)journal.take();
+    sender.enqueue(l, {.bytes = as_bytes(std::string_view{"three"}), .token = 3, .key = 7, .mid = 13}, now);
+    const auto request = journal.take();
+    ASSERT_EQ(request.operations.size(), 1U);
+    EXPECT_TRUE(std::holds_alternative<storage::Replace>(request.operations[0]));
+    EXPECT_EQ(sender.queued(), 1U);
+}
+
 TEST(Queue, CancellingWhatWasNeverWrittenIsCertain) {
     Pair p;
     const auto l = p.lane();

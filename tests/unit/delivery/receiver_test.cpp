@@ -238,6 +238,24 @@ TEST(Receiver, ASettledRowMakesRoomForAnother) {
     EXPECT_EQ(sink.receiver.forgotten(), 1U);
 }
 
+// The sender died and began a new epoch; what its former process sent is consumed only now. Numbers of the two must not be mixed.
+TEST(Receiver, WhatIsConsumedOfAnEarlierEpochAcknowledgesNothing) {
+    Sink sink;
+    ASSERT_TRUE(sink.receiver.opened(first, "LAN"));
+    ASSERT_TRUE(sink.feed(first, hello({described(0, "a", 5)}) + data(0, 1, "x") + data(0, 2, "y"), at(1s)));
+    sink.receiver.closed(first);
+    ASSERT_TRUE(sink.receiver.opened(second, "LAN"));
+    ASSERT_TRUE(sink.feed(second, hello({described(0, "a", 6)}), at(1s)));
+    (void)sink.answer(at(1s));
+    sink.consume_all(at(1s));
+    for (const auto& frame : sink.answer(at(2s))) EXPECT_NE(frame.type, static_cast<std::uint8_t>(wire::FrameType::ack));
+    ASSERT_TRUE(sink.feed(second, data(0, 1, "new"), at(2s)));
+    sink.consume_all(at(2s));
+    const auto answers = sink.answer(at(3s));
+    ASSERT_FALSE(answers.empty());
+    EXPECT_EQ(wire::decode_two(answers[0].body)->first, 1U);
+}
+
 TEST(Receiver, MarkIsCheckedAndAnsweredAtOnce) {
     Sink sink;
     ASSERT_TRUE(sink.receiver.opened(first, "LAN"));
@@ -307,6 +325,95 @@ TEST(Receiver, ADatagramNeedsNoLane) {
     ASSERT_EQ(sink.got.size(), 1U);
     EXPECT_EQ(sink.got[0].seq, 0U);
     EXPECT_EQ(sink.channels[0], "state");
+}
+
+// ---- with a disk
+
+struct DiskSink : Sink {
+    explicit DiskSink(ReceiverConfig config) : Sink((config.durable = true, config)) {}
+
+    static wire::HelloLane lane(std::uint64_t epoch) {
+        auto out = described(0, "a", epoch);
+        out.strength = 2;
+        return out;
+    }
+    static Bytes message(std::uint64_t seq, std::string_view text) {
+        Bytes body{static_cast<std::uint8_t>(wire::data_flag::mid | wire::data_flag::ack_now)};
+        wire::append_varint(body, seq);
+        body.insert(body.end(), 8, static_cast<std::uint8_t>(seq));
+        body.insert(body.end(), text.begin(), text.end());
+        Bytes out(20);
+        out.resize(wire::put_frame_head(out.data(), wire::FrameType::data, 0, body.size()));
+        out.insert(out.end(), body.begin(), body.end());
+        return out;
+    }
+    // What is on its way to the disk arrives there; then what the application has.
+    std::vector<delivery::Delivered> commit() {
+        receiver.committed(journal.take().ticket, now, batch);
+        auto out = batch.messages;
+        batch.clear();
+        return out;
+    }
+    Instant now = at(1s);
+};
+
+// A quota that counts the bytes of messages alone lets a peer fill the disk with empty ones.
+TEST(Receiver, TheInboxCountsWhatASmallMessageCosts) {
+    DiskSink sink({.max_message = 1000, .lane_window = 2000, .inbox_bytes = 10'000});
+    ASSERT_TRUE(sink.receiver.opened(first, "x"));
+    ASSERT_TRUE(sink.feed(first, hello({DiskSink::lane(5)}), sink.now));
+    auto answers = sink.answer(sink.now);
+    ASSERT_EQ(answers.size(), 1U);
+    auto limit = wire::decode_resume(answers[0].body)->lanes[0].limit;
+    std::uint64_t spent = 0;
+    std::uint64_t sent = 0;
+    while (spent + 1 + cost_per_message <= limit && sent < 100'000) {
+        spent += 1 + cost_per_message;
+        ASSERT_TRUE(sink.feed(first, DiskSink::message(++sent, "x"), sink.now));
+        sink.commit();
+        sink.now = sink.now + 10ms;
+        for (const auto& answer : sink.answer(sink.now)) {
+            if (answer.type == static_cast<std::uint8_t>(wire::FrameType::limit)) limit = std::max(limit, *wire::decode_one(answer.body));
+        }
+    }
+    EXPECT_LE(sent * (1 + cost_per_message), 10'000U + 2000U);
+    EXPECT_GE(sent * (1 + cost_per_message), 9000U);
+}
+
+// The numbers of two epochs overlap: what the application is done with of the former one is no receipt for the latter.
+TEST(Receiver, ProcessedMessagesOfAnEarlierEpochAreNoReceipt) {
+    DiskSink sink({.memory_messages = 1});
+    ASSERT_TRUE(sink.receiver.opened(first, "x"));
+    ASSERT_TRUE(sink.feed(first, hello({DiskSink::lane(5)}), sink.now));
+    std::vector<storage::InMessage> disk;
+    const auto put = [&](StreamRef stream) {
+        for (std::uint64_t seq = 1; seq <= 3; ++seq) {
+            ASSERT_TRUE(sink.feed(stream, DiskSink::message(seq, "x"), sink.now));
+            disk.push_back({.inbox = sink.journal.last_inbox(), .seq = seq, .bytes = {'x'}});
+        }
+    };
+    put(first);
+    const auto got = sink.commit();
+    ASSERT_EQ(got.size(), 1U);  // the others lie on disk alone
+    ASSERT_TRUE(sink.receiver.opened(second, "x"));
+    ASSERT_TRUE(sink.feed(second, hello({DiskSink::lane(6)}), sink.now));
+    put(second);
+    EXPECT_TRUE(sink.commit().empty());
+    sink.receiver.consumed(got[0].row, got[0].generation, got[0].mark(), sink.now);
+    ASSERT_FALSE(sink.receiver.fetches().empty());
+    const auto key = sink.receiver.fetches().back().lane;
+    std::vector<storage::InMessage> read(disk.begin() + 1, disk.begin() + 3);
+    sink.receiver.fetched(key, read, sink.batch);
+    ASSERT_EQ(sink.batch.messages.size(), 2U);
+    const auto last = sink.batch.messages.back();
+    sink.batch.clear();
+    sink.receiver.consumed(last.row, last.generation, last.mark(), sink.now);
+    sink.now = sink.now + 10ms;
+    for (const auto& answer : sink.answer(sink.now)) {
+        if (answer.type != static_cast<std::uint8_t>(wire::FrameType::ack)) continue;
+        EXPECT_EQ(wire::decode_two(answer.body)->first, 3U);
+        EXPECT_EQ(wire::decode_two(answer.body)->second, 0U);
+    }
 }
 
 }  // namespace

@@ -101,6 +101,27 @@ TEST_F(Reconnect, TheWaitHasALimit) { longest_wait(false, 5min); }
 
 TEST_F(Reconnect, OnTheLanTheLimitIsShorter) { longest_wait(true, 30s); }
 
+// A longer cut: the announcement runs out too. What identify and the link told is still true, and sends are still taken.
+TEST_F(Reconnect, APeerThatTheLanForgetsIsStillKnownByWhatItsLinkTold) {
+    dialler();
+    add();
+    hear(0, 1);
+    world.post(0, [this](Engine& e) { e.connect(OpId{1}, {world.node(1).id, {}}, world.now()); });
+    ASSERT_TRUE(world.run_until([&] { return identified(0, 1) && identified(1, 0); }, 10s));
+    refuse(1);
+    cut_all();
+    ASSERT_TRUE(down());
+    world.post(0, [this](Engine& e) { e.lan_lost(world.node(1).id, world.now()); });
+    world.run_for(1s);
+    const auto info = world.engine(0).peer(world.node(1).id);
+    ASSERT_TRUE(info);
+    EXPECT_FALSE(info->on_lan);
+    EXPECT_FALSE(info->addresses.empty());
+    send(0, 1, "later");
+    answer(1);
+    ASSERT_TRUE(world.run_until([&] { return messages[1].size() == 1; }, 10min));
+}
+
 TEST_F(Reconnect, AnAcknowledgedMessageEndsTheBackOff) {
     dialler();
     add();

@@ -337,6 +337,25 @@ TEST(Behaviour, EarlyOpensOverTheLimitAreHeldUntilThePeerSpeaks) {
     }
 }
 
+// Else two streams that were given up would stop all others for as long as the peer has nothing to say by itself.
+TEST(Behaviour, EarlyOpensThatAreResetHoldNobodyBack) {
+    Session session = client({.max_early_opens = 2});
+    for (int i = 0; i < 4; ++i) ASSERT_TRUE(session.open());
+    session.reset(StreamId{3});  // the peer never hears of it
+    EXPECT_EQ(frames(control(session)), (Lines{"update 1 +0 syn", "update 5 +0 syn"}));
+    session.reset(StreamId{1});
+    control(session);
+    EXPECT_FALSE(session.wants_pull()) << "5 may be answered";
+    session.reset(StreamId{5});
+    auto written = frames(control(session));
+    for (auto& line : frames(control(session))) written.push_back(line);  // resets go first
+    EXPECT_EQ(written.back(), "update 7 +0 syn");
+    EXPECT_EQ(session.open()->value, 9U);
+    EXPECT_FALSE(session.wants_pull()) << "7 may be answered";
+    read(session, update(7, 0, flag::ack | flag::fin));
+    EXPECT_EQ(frames(control(session)), Lines{"update 9 +0 syn"});
+}
+
 TEST(Behaviour, CommitRefusesWhatWasNotGranted) {
     Session session = client();
     const StreamId id = *session.open();

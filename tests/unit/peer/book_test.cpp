@@ -71,6 +71,27 @@ TEST(Book, LanAddressesGoTogether) {
     EXPECT_FALSE(book.find(id(1))->on_lan);
 }
 
+TEST(Book, AnAddressThatOthersToldTooOutlivesTheLan) {
+    Book book(2, 4);
+    for (std::uint8_t n = 1; n <= 4; ++n) book.add(id(1), address(n), Source::lan, at(5s), at(1s));
+    book.add(id(1), address(1), Source::identify, std::nullopt, at(1s));
+    book.add(id(1), address(2), Source::link, std::nullopt, at(1s));
+    book.add(id(1), address(3), Source::user, std::nullopt, at(1s));
+    book.add(id(1), address(1), Source::link, std::nullopt, at(1s));
+    EXPECT_EQ(book.find(id(1))->addresses[0].source, Source::lan);
+    book.expire_lan(id(1));
+    const auto& known = book.find(id(1))->addresses;
+    ASSERT_EQ(known.size(), 3U);
+    EXPECT_EQ(known[0].source, Source::identify);
+    EXPECT_EQ(known[1].source, Source::link);
+    EXPECT_EQ(known[2].source, Source::user);
+    for (std::size_t n = 0; n < known.size(); ++n) EXPECT_EQ(known[n].address, address(static_cast<std::uint8_t>(n + 1)));
+    EXPECT_FALSE(book.add(id(1), address(1), Source::lan, at(9s), at(2s)));  // and back
+    EXPECT_EQ(book.find(id(1))->addresses[0].source, Source::lan);
+    book.expire_lan(id(1));
+    EXPECT_EQ(book.find(id(1))->addresses.size(), 3U);
+}
+
 TEST(Backoff, DoublesUpToItsLimitWithFullJitter) {
     Backoff backoff;
     Duration longest{};
