@@ -45,8 +45,27 @@ double resident_mib() {
 }
 
 std::string_view outcome_text(kith::Receipt::Outcome outcome) {
-    constexpr std::array names{"stored", "sent", "delivered", "processed", "expired", "cancelled", "replaced", "failed", "unknown"};
-    return names.at(static_cast<std::size_t>(outcome));
+    switch (outcome) {
+        case kith::Receipt::Outcome::delivered:
+            return "delivered";
+        case kith::Receipt::Outcome::sent:
+            return "sent";
+        case kith::Receipt::Outcome::stored:
+            return "stored";
+        case kith::Receipt::Outcome::processed:
+            return "processed";
+        case kith::Receipt::Outcome::expired:
+            return "expired";
+        case kith::Receipt::Outcome::cancelled:
+            return "cancelled";
+        case kith::Receipt::Outcome::replaced:
+            return "replaced";
+        case kith::Receipt::Outcome::failed:
+            return "failed";
+        case kith::Receipt::Outcome::unknown:
+            return "unknown";
+    }
+    return "unknown";
 }
 
 class Peer {
@@ -155,7 +174,7 @@ private:
         history::Name name{std::string{message.channel}, 0, 0};
         if (bytes.size() >= Checker::head) {
             for (std::size_t i = 0; i < 8; ++i) name.number |= static_cast<std::uint64_t>(bytes[i]) << (8 * i);
-            name.priority = bytes[8];
+            name.priority = bytes[8] & 0x0FU;  // the strength lies above
         }
         const auto last = last_delivery_.exchange(t);
         if (last != 0) max_stall_ns_ = std::max(max_stall_ns_.load(), t - last);
