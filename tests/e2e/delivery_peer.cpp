@@ -155,7 +155,7 @@ private:
         history::Name name{std::string{message.channel}, 0, 0};
         if (bytes.size() >= Checker::head) {
             for (std::size_t i = 0; i < 8; ++i) name.number |= static_cast<std::uint64_t>(bytes[i]) << (8 * i);
-            name.priority = bytes[8];
+            name.priority = bytes[8] & 15;
         }
         const auto last = last_delivery_.exchange(t);
         if (last != 0) max_stall_ns_ = std::max(max_stall_ns_.load(), t - last);
