@@ -96,6 +96,10 @@ void Sender::resolve_to(Lane& lane, std::uint64_t done, Instant now) {
                 if (extra->token != 0) {
                     say(extra->token, Receipt::Outcome::delivered, after, ticket);
                     if (extra->processed && lane.durable()) {
+                        if (lane.awaited.size() >= config_.max_awaited) {  // a peer may acknowledge and never say more
+                            say(lane.awaited.front().token, Receipt::Outcome::unknown, now.steady - lane.awaited.front().since, ticket);
+                            lane.awaited.pop_front();
+                        }
                         lane.awaited.push_back({entry.seq, extra->token, entry.since});
                     } else if (extra->processed) {
                         say(extra->token, Receipt::Outcome::processed, after, ticket);

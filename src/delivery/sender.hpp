@@ -41,6 +41,7 @@ struct SenderConfig {
     std::size_t max_lanes = 256;
     std::size_t lower_turn_after = 256 * 1024;  // bytes of higher priority before a waiting lower lane gets its turn
     std::size_t max_datagram_bytes = 256 * 1024;
+    std::size_t max_awaited = 65'536;                   // receipts `processed` of a lane that are waited for; the oldest ends as `unknown`
     Duration ask_after = std::chrono::seconds{10};      // the oldest unacknowledged message is so old: MARK
     Duration ask_when_empty = std::chrono::seconds{1};  // MARK for what the receiver may forget
     Duration unknown_after = std::chrono::seconds{60};  // behind its ttl a message that was on the wire ends as `unknown`

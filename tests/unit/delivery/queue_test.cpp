@@ -315,6 +315,36 @@ TEST(Queue, ALargeMessageGoesOnWhereItWasCut) {
     EXPECT_EQ(ended(p, 2), Ended::delivered);
 }
 
+// A peer that acknowledges and never says that its application is done does not make the sender remember for ever.
+TEST(Queue, ReceiptsThatNeverComeAreNotAwaitedForEver) {
+    Journal journal;
+    Sender sender(SenderConfig{.max_awaited = 3}, journal);
+    const auto l = *sender.lane("chat", Strength::durable, Priority::normal, 1);
+    for (std::uint64_t i = 1; i <= 5; ++i) {
+        sender.enqueue(l, {.bytes = as_bytes("x"), .token = i, .processed = true, .mid = i}, at(1s));
+    }
+    sender.committed(journal.take().ticket);
+    sender.attach();
+    Bytes out(4096);
+    (void)sender.fill(out, at(1s));
+    ASSERT_TRUE(sender.received(resume({{.id = l, .limit = 10'000}}), at(1s)));
+    sender.committed(journal.take().ticket);
+    ASSERT_NE(sender.fill(out, at(1s)).bytes, 0U);
+    Bytes ack;
+    wire::append_ack(ack, l, 5, 0);
+    ASSERT_TRUE(sender.received(ack, at(1s)));
+    sender.outcomes().clear();
+    sender.committed(journal.take().ticket);
+    std::vector<std::uint64_t> given_up;
+    std::size_t delivered = 0;
+    for (const auto& o : sender.outcomes()) {
+        if (o.outcome == Ended::unknown) given_up.push_back(o.token);
+        if (o.outcome == Ended::delivered) ++delivered;
+    }
+    EXPECT_EQ(delivered, 5U);
+    EXPECT_EQ(given_up, (std::vector<std::uint64_t>{1, 2}));
+}
+
 TEST(Queue, TheWatchdogAsksAndThenGivesUpTheLink) {
     Pair p;
     const auto l = p.lane();
