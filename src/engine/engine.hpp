@@ -217,6 +217,7 @@ private:
     void review_durable(const PeerId& id);
     void drain_sender(PeerState& peer);
     void drain_receiver(PeerState& peer);
+    void note_durable(const PeerState& peer);
     void tell_writers(PeerState& peer);
     void watch(PeerState& peer);
     void watch_due(PeerState& peer, Instant now);

@@ -44,9 +44,7 @@ Result<LaneHandle> Engine::lane(const PeerId& id, std::string_view channel, Stre
     auto& peer = peers_.get(id);
     const auto index = sender_of(peer).lane(channel, strength, priority, random_.u64());
     if (!index) return index.error();
-    if (strength == Strength::durable && std::find(durable_peers_.begin(), durable_peers_.end(), peer.slot) == durable_peers_.end()) {
-        durable_peers_.push_back(peer.slot);
-    }
+    if (strength == Strength::durable) note_durable(peer);
     review_durable(id);  // whom we send to may send to us
     return LaneHandle{peer.slot, *index};
 }
@@ -294,8 +292,7 @@ void Engine::drain_sender(PeerState& peer) {
 void Engine::drain_receiver(PeerState& peer) {
     for (const auto& fetch : peer.receiver->fetches()) outputs_.fetches.emplace_back(fetch);
     peer.receiver->fetches().clear();
-    if (!peer.receiver->has_durable()) return;
-    if (std::find(durable_peers_.begin(), durable_peers_.end(), peer.slot) == durable_peers_.end()) durable_peers_.push_back(peer.slot);
+    if (peer.receiver->has_durable()) note_durable(peer);
 }
 
 // Both directions: whoever has something to write now is told to the link.

@@ -6,6 +6,11 @@
 
 namespace kith::engine {
 
+// The list of peers that answers of the disk concern.
+void Engine::note_durable(const PeerState& peer) {
+    if (std::find(durable_peers_.begin(), durable_peers_.end(), peer.slot) == durable_peers_.end()) durable_peers_.push_back(peer.slot);
+}
+
 void Engine::storage_loaded(const storage::Loaded& loaded, Instant now) {
     now_ = now;
     journal_.start_from(loaded.last_out, loaded.last_in, loaded.last_inbox);
@@ -13,7 +18,7 @@ void Engine::storage_loaded(const storage::Loaded& loaded, Instant now) {
         const auto id = PeerId::from_multihash(bytes);
         if (!id) return nullptr;  // a peer of another kind: nothing here can reach it
         auto& peer = peers_.get(*id);
-        if (std::find(durable_peers_.begin(), durable_peers_.end(), peer.slot) == durable_peers_.end()) durable_peers_.push_back(peer.slot);
+        note_durable(peer);
         return &peer;
     };
     for (const auto& row : loaded.out) {
